@@ -1,0 +1,20 @@
+//! Pure types and decisions of Tandem: no async, no I/O, no clock, no logging.
+//!
+//! Every decision here is a function of `(state, event or snapshot, now)` that returns a value the services carry
+//! out. What is *not* here: anything that waits, reads a table or talks to Microsoft.
+
+pub mod guard;
+pub mod ids;
+pub mod job;
+pub mod ladder;
+pub mod number;
+pub mod plan;
+pub mod policy;
+pub mod profile;
+pub mod snapshot;
+pub mod wanted;
+pub mod window;
+
+pub use ids::{AccountId, Gen, JobId, ObjectId, PbxUserId, TenantId};
+pub use number::{Number, NumberError};
+pub use profile::Profile;

@@ -1,0 +1,77 @@
+//! Stable codes of conflicts and failures.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal,)+) => {
+        /// Why a user is in conflict or failed. The names are stable: tables, pages and messages use them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code { $($(#[$doc])* #[serde(rename = $text)] $variant,)+ }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stable name.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A Microsoft user outside the managed set holds the wanted number.
+    NumberHeldByUnmanagedUser = "number_held_by_unmanaged_user",
+    /// A resource account holds the wanted number.
+    NumberHeldByResourceAccount = "number_held_by_resource_account",
+    /// An audio conference holds the wanted number.
+    NumberHeldByConference = "number_held_by_conference",
+    /// An auto attendant or call queue holds the wanted number.
+    NumberHeldByVoiceApp = "number_held_by_voice_app",
+    /// A third-party app holds the wanted number.
+    NumberHeldByThirdPartyApp = "number_held_by_third_party_app",
+    /// A policy holds the wanted number.
+    NumberHeldByPolicy = "number_held_by_policy",
+    /// Microsoft does not say who holds the wanted number.
+    NumberHeldByUnknownHolder = "number_held_by_unknown_holder",
+    /// A managed user holds the wanted number, but cannot give it up now.
+    NumberHeldByBlockedUser = "number_held_by_blocked_user",
+    /// A managed user holds the wanted number, but did not get it from Tandem and gets no other instead.
+    NumberNotOurs = "number_not_ours",
+    /// The wanted number is a private or alternate line of its holder.
+    NumberIsSecondaryLine = "number_is_secondary_line",
+    /// The wanted number comes from a Calling Plan or an operator.
+    NumberNotDirectRouting = "number_not_direct_routing",
+    /// The user has a number from a Calling Plan or an operator, which is not ours to replace.
+    UserNumberNotDirectRouting = "user_number_not_direct_routing",
+    /// Two mapped users want the same number.
+    NumberWantedByTwoUsers = "number_wanted_by_two_users",
+    /// Two PBX users are mapped to one Microsoft user.
+    MicrosoftUserMappedTwice = "microsoft_user_mapped_twice",
+    /// The PBX user was mapped to another Microsoft user who cannot take over now, so the former one keeps what it has.
+    SuccessorBlocked = "successor_blocked",
+    /// The tenant has no policy of the wanted type and name.
+    PolicyNotInTenant = "policy_not_in_tenant",
+    /// The Microsoft user is a resource account.
+    UserIsResourceAccount = "user_is_resource_account",
+    /// The Microsoft user is a guest.
+    UserIsGuest = "user_is_guest",
+    /// Microsoft calls the user ineligible.
+    UserIsIneligible = "user_is_ineligible",
+    /// The tenant has no such user.
+    UserUnknownInTenant = "user_unknown_in_tenant",
+    /// The user holds no Phone System plan.
+    NoPhoneLicence = "no_phone_licence",
+    /// The PBX gives a number that Microsoft would not take.
+    NumberUnusable = "number_unusable",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
