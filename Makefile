@@ -1,0 +1,57 @@
+# Short names for what people and CI run; what each does stands in the tool that it calls.
+
+DEMO_DIR := .demo
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+CLIENTS := .tools/official-clients
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo clean-demo test test-rust test-clients check fmt lint bench gen up down tools
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: tools ## show one edit travel from a PBX to Microsoft Teams; ONCE=1 ends after the story
+	cargo build --package tandem
+	$(TARGET_DIR)/debug/tandem demo --data $(DEMO_DIR) $(if $(ONCE),--once)
+
+clean-demo: ## remove what the demo keeps
+	rm -rf "$$(readlink -m $(DEMO_DIR)/elsewhere)" $(DEMO_DIR)
+
+test: test-rust test-clients ## run every test, with servers of its own
+
+test-rust: tools
+	cargo $(TEST) --workspace
+
+test-clients:
+	cargo build --package msgraph-sim
+	python3 deploy/tools/python_env.py $(CLIENTS) tests/official-clients/requirements.txt
+	$(CLIENTS)/bin/python tests/official-clients/check.py $(TARGET_DIR)/debug/msgraph-sim
+
+check: lint ## format, lints, banned dependencies, licences, file lengths
+	python3 deploy/tools/fetch.py .tools cargo-deny
+	.tools/bin/cargo-deny check --hide-inclusion-graph --allow unused-wrapper bans licenses sources
+	python3 deploy/tools/file_lengths.py .
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## formatting and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+bench: tools ## measure; FIGURES=name,... measures some
+	cargo run --release --package tandem-bench -- $(if $(FIGURES),--figures $(FIGURES))
+
+gen: ## generate the code of the messages from proto/ (every build does it too)
+	cargo build --package tandem-wire
+
+up: ## start everything in containers and wait until it is healthy
+	docker compose up --build --detach --wait
+
+down: ## stop the containers; their volumes stay
+	docker compose down
+
+tools: ## put nats-server and PostgreSQL into .tools unless the machine has good ones
+	@python3 deploy/tools/fetch.py .tools nats-server postgres
