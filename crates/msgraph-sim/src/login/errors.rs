@@ -1,0 +1,56 @@
+//! Errors of the token endpoint.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::clock::{self, Now};
+use crate::reply::Reply;
+
+/// An AADSTS error.
+#[derive(Clone, Debug)]
+pub(crate) struct LoginError {
+    pub(crate) status: u16,
+    pub(crate) error: String,
+    pub(crate) code: u32,
+    pub(crate) text: String,
+}
+
+impl LoginError {
+    pub(crate) fn new(status: u16, error: &str, code: u32, text: impl Into<String>) -> Self {
+        Self { status, error: error.to_owned(), code, text: text.into() }
+    }
+
+    /// `invalid_request`, 400.
+    pub(crate) fn request(code: u32, text: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request", code, text)
+    }
+
+    /// `invalid_client`, 401.
+    pub(crate) fn client(code: u32, text: impl Into<String>) -> Self {
+        Self::new(401, "invalid_client", code, text)
+    }
+
+    /// `unauthorized_client`, 400.
+    pub(crate) fn unauthorized(code: u32, text: impl Into<String>) -> Self {
+        Self::new(400, "unauthorized_client", code, text)
+    }
+
+    /// The documented body.
+    pub(crate) fn reply(&self, now: Now, trace: Uuid, correlation: Uuid, base: &str) -> Reply {
+        let stamp = clock::blank(now.wall);
+        let description = format!(
+            "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
+            self.code, self.text
+        );
+        let body = json!({
+            "error": self.error,
+            "error_description": description,
+            "error_codes": [self.code],
+            "timestamp": stamp,
+            "trace_id": trace,
+            "correlation_id": correlation,
+            "error_uri": format!("{base}/error?code={}", self.code),
+        });
+        Reply::json(self.status, body)
+    }
+}

@@ -1,0 +1,10 @@
+//! The simulator over real HTTP, as its users meet it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by panicking, as the tests do")]
+
+mod client;
+mod faults;
+mod login;
+mod numbers;
+mod reading;
+mod switchboard;
