@@ -1,0 +1,45 @@
+//! Microsoft login and Microsoft Graph, as Tandem needs them.
+//!
+//! The crate speaks to Microsoft and says precisely what happened: it fetches app-only tokens, keeps
+//! within the budget of requests, waits out `Retry-After`, follows pages, and turns every failure into
+//! a [`GraphError`] with an [`ErrorClass`] (what to do about it) and an [`Effect`] (whether a write may
+//! have landed). It decides nothing: which number goes to whom is the planner's business.
+//!
+//! Start at [`Graph::new`], then [`Graph::tenant`].
+
+mod budget;
+mod call;
+mod client;
+mod config;
+mod credential;
+mod directory;
+mod error;
+mod exchange;
+mod metrics;
+mod model;
+mod open;
+mod pages;
+mod reads;
+mod refusal;
+mod retry_after;
+mod token;
+mod token_error;
+mod writes;
+
+pub use budget::OperationSlot;
+pub use call::{Priority, StartCheck};
+pub use client::{Graph, Now, TenantClient};
+pub use config::{AppCredential, ConfigError, GraphConfig, RetryPolicy};
+pub use directory::{AssignedPlan, CapabilityStatus, Organization, User, VerifiedDomain};
+pub use error::{Effect, ErrorClass, GraphError, RequestIds, Unusable};
+pub use model::{
+    AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, HeldNumber, NumberAssignment,
+    NumberSource, NumberType, Operation, OperationNumber, OperationStatus, PolicyAssignment, PolicyId,
+    PolicyOfUser, UserConfiguration,
+};
+pub use pages::Pages;
+pub use reads::{NumberFilter, PHONE_SYSTEM_PLAN, Probe};
+pub use refusal::Refusal;
+pub use token::TokenInfo;
+pub use token_error::{TokenError, TokenErrorKind};
+pub use writes::{Accepted, AssignNumber, Done, OperationRef};

@@ -1,0 +1,177 @@
+//! Why Microsoft login gave no token, and whose business that is.
+
+use azure_core::error::ErrorKind;
+use serde::Deserialize;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// Whose business a missing token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenErrorKind {
+    /// The tenant has no grant for the app: never consented, taken back, or not yet replicated.
+    Grant,
+    /// Our own credential: every tenant is affected, no customer has done anything.
+    OwnCredential,
+    /// The tenant's conditional access keeps us out.
+    Policy,
+    /// There is no such tenant.
+    TenantGone,
+    /// Passing trouble: try later.
+    Transient,
+    /// The token is for another tenant than asked; it was thrown away.
+    WrongTenant,
+    /// Not understood: try later, and never disconnect anybody because of it.
+    Other,
+}
+
+/// A failed token request.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Microsoft login refused.
+    #[error("Microsoft login answered {status} {error} {codes:?}")]
+    Refused {
+        /// Whose business it is.
+        kind: TokenErrorKind,
+        /// HTTP status.
+        status: u16,
+        /// OAuth error, for example `invalid_client`.
+        error: String,
+        /// The numbers behind `AADSTS`.
+        codes: Vec<u32>,
+        /// Microsoft's mark of the request.
+        trace_id: Option<String>,
+    },
+    /// Microsoft login could not be reached, or broke off.
+    #[error("Microsoft login could not be reached")]
+    Unreachable(#[source] azure_core::Error),
+    /// No answer in time.
+    #[error("Microsoft login did not answer in time")]
+    Timeout,
+    /// Our own credential cannot be read or cannot sign.
+    #[error("the app's own credential cannot be used")]
+    OwnCredential(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer, or the token in it, cannot be read.
+    #[error("the answer of Microsoft login cannot be read")]
+    Unreadable,
+    /// The token is for another tenant than asked.
+    #[error("Microsoft login gave a token of tenant {got} instead of {asked}")]
+    WrongTenant {
+        /// The tenant asked for.
+        asked: Uuid,
+        /// The tenant of the token.
+        got: String,
+    },
+}
+
+impl TokenError {
+    /// Whose business it is.
+    #[must_use]
+    pub fn kind(&self) -> TokenErrorKind {
+        match self {
+            Self::Refused { kind, .. } => *kind,
+            Self::OwnCredential(_) => TokenErrorKind::OwnCredential,
+            // a proxy's page in place of an answer is passing trouble as well
+            Self::Unreachable(_) | Self::Timeout | Self::Unreadable => TokenErrorKind::Transient,
+            Self::WrongTenant { .. } => TokenErrorKind::WrongTenant,
+        }
+    }
+
+    /// Digs the cause out of the two layers of `azure_core` errors.
+    pub(crate) fn from_azure(error: azure_core::Error) -> Self {
+        let inner = error.downcast_ref::<azure_core::Error>().unwrap_or(&error);
+        match inner.kind() {
+            ErrorKind::HttpResponse { status, error_code, raw_response } => {
+                let body: Body = raw_response
+                    .as_ref()
+                    .and_then(|raw| serde_json::from_slice(raw.body().as_ref()).ok())
+                    .unwrap_or_default();
+                let mut codes = body.error_codes;
+                if codes.is_empty() {
+                    codes = error_code
+                        .as_deref()
+                        .unwrap_or_default()
+                        .split(',')
+                        .filter_map(|code| code.trim().parse().ok())
+                        .collect();
+                }
+                let status = u16::from(*status);
+                Self::Refused {
+                    kind: classify(status, &body.error, &codes),
+                    status,
+                    error: body.error,
+                    codes,
+                    trace_id: body.trace_id,
+                }
+            }
+            ErrorKind::Io | ErrorKind::Connection => Self::Unreachable(error),
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    error: String,
+    error_codes: Vec<u32>,
+    trace_id: Option<String>,
+}
+
+/// Microsoft warns that numbers may change, so the table is small and the OAuth error with the status
+/// carries what it does not know (Entra "error codes" reference).
+fn classify(status: u16, error: &str, codes: &[u32]) -> TokenErrorKind {
+    use TokenErrorKind::{Grant, Other, OwnCredential, Policy, TenantGone, Transient};
+    if matches!(status, 408 | 429 | 500..) || error == "temporarily_unavailable" {
+        return Transient;
+    }
+    let known = codes.iter().find_map(|code| match code {
+        90033 | 90055 | 90024 | 50033 => Some(Transient),
+        90002 => Some(TenantGone),
+        53003 | 530_032 => Some(Policy),
+        700_016 | 7_000_229 | 7_000_112 | 65001 | 650_056 | 650_057 | 500_011 => Some(Grant),
+        7_000_215 | 7_000_222 | 700_027 | 700_024 | 700_030 | 70021 => Some(OwnCredential),
+        _ => None,
+    });
+    known.unwrap_or(match error {
+        "unauthorized_client" | "consent_required" | "interaction_required" => Grant,
+        "invalid_client" => OwnCredential,
+        _ => Other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TokenErrorKind::{Grant, Other, OwnCredential, Policy, TenantGone, Transient};
+
+    #[test]
+    fn classes() {
+        for (status, error, codes, expected) in [
+            (400, "unauthorized_client", &[700_016][..], Grant),
+            (401, "invalid_client", &[7_000_229], Grant),
+            (401, "invalid_client", &[7_000_112], Grant),
+            (400, "invalid_grant", &[65001], Grant),
+            (400, "unauthorized_client", &[], Grant),
+            (401, "invalid_client", &[7_000_215], OwnCredential),
+            (401, "invalid_client", &[7_000_222], OwnCredential),
+            (401, "invalid_client", &[700_027], OwnCredential),
+            (401, "invalid_client", &[700_024], OwnCredential),
+            (400, "invalid_request", &[70021], OwnCredential),
+            (401, "invalid_client", &[], OwnCredential),
+            (401, "invalid_client", &[123_456], OwnCredential),
+            (400, "invalid_grant", &[53003], Policy),
+            (400, "invalid_grant", &[530_032], Policy),
+            (400, "invalid_request", &[90002], TenantGone),
+            (400, "invalid_request", &[90033], Transient),
+            (400, "temporarily_unavailable", &[], Transient),
+            (429, "", &[], Transient),
+            (503, "unauthorized_client", &[700_016], Transient),
+            (400, "invalid_request", &[900_144], Other),
+            (400, "something_new", &[], Other),
+        ] {
+            assert_eq!(classify(status, error, codes), expected, "{error} {codes:?}");
+        }
+    }
+}
