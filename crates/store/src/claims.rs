@@ -1,0 +1,395 @@
+//! Claims: how a worker takes a job, keeps it, and writes what happened to it.
+//!
+//! The database's clock decides when a lease ends. Every write after the claim names the epoch; a worker whose claim
+//! was taken over gets [`StoreError::Superseded`] and stops.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tandem_domain::job::{Counts, JobScope, JobState, JobType};
+use tandem_domain::{AccountId, Gen, JobId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::sql::statements;
+use crate::{Store, StoreError, Tx};
+
+statements! {
+    /// Claims queued jobs of one type, of accounts without a running job.
+    CLAIM = "with free as (
+               select j.job_id from queue.jobs j
+                where j.state = 'queued' and j.job_type = $4
+                  and not exists (select from queue.jobs r where r.account_id = j.account_id and r.state = 'running')
+                order by j.queued_at limit $2 for update skip locked
+             ), taken as (
+               update queue.jobs j set state = 'running', epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,
+                      started_at = clock_timestamp(), lease_until = clock_timestamp() + $3 * interval '1 ms'
+                 from free f where j.job_id = f.job_id returning j.*
+             ), noted as (
+               insert into queue.events (account_id, job_id, number, kind, data)
+               select account_id, job_id, event_number, 'started',
+                      json_build_object('worker', worker, 'epoch', epoch, 'started_at', started_at) from taken
+             )
+             select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
+                    t.first_change_at, t.due_at, t.started_at, t.traceparent from taken t";
+    /// Takes over running jobs whose worker has been silent for its lease and the time its requests may still run.
+    TAKE_OVER = "with lost as (
+                   select j.job_id from queue.jobs j
+                    where j.state = 'running' and j.lease_until < clock_timestamp() - $4 * interval '1 ms'
+                    order by j.lease_until limit $2 for update skip locked
+                 ), taken as (
+                   update queue.jobs j set epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,
+                          lease_until = clock_timestamp() + $3 * interval '1 ms'
+                     from lost l where j.job_id = l.job_id returning j.*
+                 ), noted as (
+                   insert into queue.events (account_id, job_id, number, kind, data)
+                   select account_id, job_id, event_number, 'taken_over', json_build_object('worker', worker, 'epoch', epoch) from taken
+                 )
+                 select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
+                        t.first_change_at, t.due_at, t.started_at, t.traceparent from taken t";
+    /// Renews the leases of a worker's jobs; tells which have a successor waiting.
+    HEARTBEAT = "update queue.jobs j set lease_until = clock_timestamp() + $4 * interval '1 ms'
+                   from unnest($2::uuid[], $3::int[]) as mine (job_id, epoch)
+                  where j.job_id = mine.job_id and j.epoch = mine.epoch and j.worker = $1 and j.state = 'running'
+                 returning j.job_id, exists (select from queue.jobs q where q.account_id = j.account_id and q.state = 'queued') as give_way";
+    /// Numbers events of a claimed job; no row when the claim is not ours any more.
+    NUMBER = "update queue.jobs set event_number = event_number + $3
+               where job_id = $1 and epoch = $2 and state = 'running' returning account_id, event_number - $3 as before";
+    /// Appends numbered events.
+    APPEND = "insert into queue.events (account_id, job_id, number, kind, data)
+              select $1, $2, e.number, e.kind, e.data
+                from unnest($3::bigint[], $4::text[], $5::jsonb[]) as e (number, kind, data)
+              returning number, at, kind, data";
+    /// Ends a claimed job.
+    FINISH = "update queue.jobs set state = $3, finished_at = clock_timestamp(), lease_until = null, counts = $4,
+                     error_code = $5, error_text = $6, event_number = event_number + 1,
+                     settled_at = case when $7 then clock_timestamp() end
+               where job_id = $1 and epoch = $2 and state = 'running'
+              returning account_id, event_number, finished_at, from_gen, to_gen";
+    /// Appends an event to a job that is over.
+    AFTERWARDS = "with job as (update queue.jobs set event_number = event_number + 1 where job_id = $1 and finished_at is not null returning *)
+                  insert into queue.events (account_id, job_id, number, kind, data)
+                  select account_id, job_id, event_number, $2, $3 from job returning account_id, number, at";
+    /// Marks a job as settled once none of its users is still looked at.
+    SETTLE = "update queue.jobs j set settled_at = clock_timestamp()
+               where j.job_id = $1 and j.finished_at is not null and j.settled_at is null and j.state in ('succeeded', 'partly')
+                 and not exists (select from sync.users u where u.job_id = j.job_id and u.settle_next is not null)
+              returning j.account_id, j.settled_at";
+}
+
+/// A job in the hands of a worker.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Whose.
+    pub account: AccountId,
+    /// The job.
+    pub job: JobId,
+    /// Auto or Manual.
+    pub job_type: JobType,
+    /// What it looks at.
+    pub scope: JobScope,
+    /// Why it was cut.
+    pub cause: String,
+    /// Who asked.
+    pub person: Option<String>,
+    /// The fencing number of this claim.
+    pub epoch: i32,
+    /// Number of the event that the claim wrote.
+    pub event_number: i64,
+    /// Set by an earlier claim of the same job: where its range begins.
+    pub from_gen: Option<Gen>,
+    /// First change of its window.
+    pub first_change_at: Option<OffsetDateTime>,
+    /// When it became due.
+    pub due_at: OffsetDateTime,
+    /// When it was first claimed.
+    pub started_at: OffsetDateTime,
+    /// Trace of what led to it.
+    pub traceparent: Option<String>,
+    /// Whether it was taken over from a worker that fell silent.
+    pub taken_over: bool,
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn claim_of(row: &PgRow, work: &'static str, taken_over: bool) -> Result<Claim, StoreError> {
+    Ok(Claim {
+        account: AccountId(row.get("account_id")),
+        job: JobId(row.get("job_id")),
+        job_type: JobType::parse(row.get("job_type"))
+            .ok_or(StoreError::Inconsistent { work, column: "queue.jobs.job_type" })?,
+        scope: JobScope::parse(row.get("scope"))
+            .ok_or(StoreError::Inconsistent { work, column: "queue.jobs.scope" })?,
+        cause: row.get("cause"),
+        person: row.get("person"),
+        epoch: row.get("epoch"),
+        event_number: row.get("event_number"),
+        from_gen: row.get("from_gen"),
+        first_change_at: row.get("first_change_at"),
+        due_at: row.get("due_at"),
+        started_at: row.get("started_at"),
+        traceparent: row.get("traceparent"),
+        taken_over,
+    })
+}
+
+/// Claims up to `most` queued jobs of one type.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn claim(
+    store: &Store,
+    worker: &str,
+    job_type: JobType,
+    most: i64,
+    lease: Duration,
+) -> Result<Vec<Claim>, StoreError> {
+    const WORK: &str = "jobs.claim";
+    let rows = sqlx::query(CLAIM)
+        .bind(worker)
+        .bind(most)
+        .bind(millis(lease))
+        .bind(job_type.as_str())
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of(WORK, source))?;
+    rows.iter().map(|row| claim_of(row, WORK, false)).collect()
+}
+
+/// Takes over up to `most` jobs whose lease ended at least `wait_out` ago.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn take_over(
+    store: &Store,
+    worker: &str,
+    most: i64,
+    lease: Duration,
+    wait_out: Duration,
+) -> Result<Vec<Claim>, StoreError> {
+    const WORK: &str = "jobs.take_over";
+    let rows = sqlx::query(TAKE_OVER)
+        .bind(worker)
+        .bind(most)
+        .bind(millis(lease))
+        .bind(millis(wait_out))
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of(WORK, source))?;
+    rows.iter().map(|row| claim_of(row, WORK, true)).collect()
+}
+
+/// Renews the leases of these claims. Returned are the jobs still ours, each with whether a successor waits.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn heartbeat(
+    store: &Store,
+    worker: &str,
+    claims: &[(JobId, i32)],
+    lease: Duration,
+) -> Result<Vec<(JobId, bool)>, StoreError> {
+    let rows = sqlx::query(HEARTBEAT)
+        .bind(worker)
+        .bind(claims.iter().map(|(job, _)| job.0).collect::<Vec<_>>())
+        .bind(claims.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>())
+        .bind(millis(lease))
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of("jobs.heartbeat", source))?;
+    Ok(rows.iter().map(|row| (JobId(row.get("job_id")), row.get("give_way"))).collect())
+}
+
+/// An event to append.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// Its kind, see `docs/events.md`.
+    pub kind: &'static str,
+    /// Its data.
+    pub data: Value,
+}
+
+/// An event as it was numbered.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Whose job.
+    pub account: AccountId,
+    /// The job.
+    pub job: JobId,
+    /// Its number within the job.
+    pub number: i64,
+    /// When.
+    pub at: OffsetDateTime,
+    /// Its kind.
+    pub kind: String,
+    /// Its data.
+    pub data: Value,
+}
+
+/// Appends events to a claimed job in the transaction of the state they describe. This is also the fence: when the
+/// claim is not ours any more, the whole transaction must be dropped.
+///
+/// # Errors
+/// [`StoreError::Superseded`] when the claim was taken over or the job is over.
+pub async fn append(
+    tx: &mut Tx,
+    job: JobId,
+    epoch: i32,
+    events: Vec<NewEvent>,
+) -> Result<Vec<Event>, StoreError> {
+    let failed = tx.failed();
+    let work = tx.work();
+    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let row = sqlx::query(NUMBER)
+        .bind(job.0)
+        .bind(epoch)
+        .bind(count)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(&failed)?
+        .ok_or(StoreError::Superseded { work })?;
+    let account: Uuid = row.get("account_id");
+    let before: i64 = row.get("before");
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(APPEND)
+        .bind(account)
+        .bind(job.0)
+        .bind((1..=count).map(|n| before + n).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.kind).collect::<Vec<_>>())
+        .bind(events.into_iter().map(|e| e.data).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(&failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| Event {
+            account: AccountId(account),
+            job,
+            number: row.get("number"),
+            at: row.get("at"),
+            kind: row.get("kind"),
+            data: row.get("data"),
+        })
+        .collect())
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// A final state.
+    pub state: JobState,
+    /// Users by outcome.
+    pub counts: Counts,
+    /// Stable code and text, for a failed job.
+    pub error: Option<(String, String)>,
+    /// Nothing is left to settle.
+    pub settled: bool,
+}
+
+/// A job that has just ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// Whose.
+    pub account: AccountId,
+    /// Number reserved for the `finished` event.
+    pub event_number: i64,
+    /// When.
+    pub at: OffsetDateTime,
+    /// The range it covered, when it came as far as a plan.
+    pub range: Option<(Gen, Gen)>,
+}
+
+/// Ends a claimed job. The caller appends the `finished` event under the reserved number with [`append_numbered`].
+///
+/// # Errors
+/// [`StoreError::Superseded`] when the claim was taken over.
+pub async fn finish(tx: &mut Tx, job: JobId, epoch: i32, ending: &Ending) -> Result<Finished, StoreError> {
+    let failed = tx.failed();
+    let work = tx.work();
+    let row = sqlx::query(FINISH)
+        .bind(job.0)
+        .bind(epoch)
+        .bind(ending.state.as_str())
+        .bind(sqlx::types::Json(ending.counts))
+        .bind(ending.error.as_ref().map(|(code, _)| code))
+        .bind(ending.error.as_ref().map(|(_, text)| text))
+        .bind(ending.settled)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed)?
+        .ok_or(StoreError::Superseded { work })?;
+    let range = row.get::<Option<Gen>, _>("from_gen").zip(row.get::<Option<Gen>, _>("to_gen"));
+    Ok(Finished {
+        account: AccountId(row.get("account_id")),
+        event_number: row.get("event_number"),
+        at: row.get("finished_at"),
+        range,
+    })
+}
+
+/// Appends one event under a number that was reserved in the same transaction.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn append_numbered(
+    tx: &mut Tx,
+    account: AccountId,
+    job: JobId,
+    number: i64,
+    event: NewEvent,
+) -> Result<Event, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query(APPEND)
+        .bind(account.0)
+        .bind(job.0)
+        .bind(vec![number])
+        .bind(vec![event.kind])
+        .bind(vec![event.data])
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(Event { account, job, number, at: row.get("at"), kind: row.get("kind"), data: row.get("data") })
+}
+
+/// Appends an event to a job that is over (settling).
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn append_afterwards(
+    tx: &mut Tx,
+    job: JobId,
+    event: NewEvent,
+) -> Result<Option<Event>, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query(AFTERWARDS)
+        .bind(job.0)
+        .bind(event.kind)
+        .bind(&event.data)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(row.map(|row| Event {
+        account: AccountId(row.get("account_id")),
+        job,
+        number: row.get("number"),
+        at: row.get("at"),
+        kind: event.kind.to_owned(),
+        data: event.data,
+    }))
+}
+
+/// Marks a job as settled if nothing of it is still looked at; tells when.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn settle(tx: &mut Tx, job: JobId) -> Result<Option<OffsetDateTime>, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query(SETTLE).bind(job.0).fetch_optional(&mut **tx).await.map_err(failed)?;
+    Ok(row.map(|row| row.get("settled_at")))
+}

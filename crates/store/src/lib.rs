@@ -1,0 +1,57 @@
+//! PostgreSQL, the truth: migrations, named transactions, one module per table group.
+//!
+//! Every statement on Tandem's own tables is a constant of this crate, listed in [`statements`], so that one test
+//! can prepare them all against a migrated database. Fleet work goes through [`Store::begin`]; people-facing work
+//! through [`Store::begin_for`], where row-level security shows the rows of one account only.
+
+mod error;
+mod login;
+mod migrate;
+mod pool;
+mod sql;
+
+pub mod admin;
+pub mod change;
+pub mod claims;
+pub mod cut;
+pub mod intents;
+pub mod log;
+pub mod log_read;
+pub mod log_rollups;
+pub mod ops;
+pub mod outbox;
+pub mod pbx;
+pub mod users;
+pub mod wanted;
+pub mod windows;
+
+pub use error::StoreError;
+pub use login::Login;
+pub use migrate::{applied_version, migrate, newest_version};
+pub use pool::{DbConfig, Store, Tx};
+
+/// Every statement of this crate by name.
+#[must_use]
+pub fn statements() -> Vec<(&'static str, &'static str)> {
+    [
+        admin::STATEMENTS,
+        change::STATEMENTS,
+        cut::STATEMENTS,
+        log::STATEMENTS,
+        log_read::STATEMENTS,
+        log_rollups::STATEMENTS,
+        ops::STATEMENTS,
+        outbox::STATEMENTS,
+        pbx::sources::STATEMENTS,
+        pbx::spool::STATEMENTS,
+        pbx::profiles::STATEMENTS,
+        pbx::deletions::STATEMENTS,
+        pbx::push::STATEMENTS,
+        claims::STATEMENTS,
+        intents::STATEMENTS,
+        users::STATEMENTS,
+        wanted::STATEMENTS,
+        windows::STATEMENTS,
+    ]
+    .concat()
+}

@@ -1,0 +1,38 @@
+//! Who a part of Tandem is to the database.
+
+/// One PostgreSQL login per role of the binary, also when all run in one process: grants follow the table of owners
+/// in `docs/architecture.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Login {
+    /// Reads PBX sources, records changes.
+    Detector,
+    /// Keeps windows, cuts jobs.
+    Debouncer,
+    /// Claims and runs jobs.
+    TeamsSync,
+    /// Keeps the log.
+    SyncLog,
+    /// People-facing work, one account at a time.
+    Portal,
+    /// The provider's operators at a terminal.
+    Operator,
+}
+
+impl Login {
+    /// All logins.
+    pub const ALL: [Self; 6] =
+        [Self::Detector, Self::Debouncer, Self::TeamsSync, Self::SyncLog, Self::Portal, Self::Operator];
+
+    /// Name of the PostgreSQL role.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Detector => "tandem_detector",
+            Self::Debouncer => "tandem_debouncer",
+            Self::TeamsSync => "tandem_teams_sync",
+            Self::SyncLog => "tandem_sync_log",
+            Self::Portal => "tandem_portal",
+            Self::Operator => "tandem_operator",
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The transactional outbox: announcements are written with the fact and published afterwards.
+
+use serde_json::Value;
+use sqlx::Row;
+
+use crate::sql::statements;
+use crate::{Store, StoreError, Tx};
+
+statements! {
+    /// Adds announcements.
+    PUT = "insert into ops.outbox (subject, headers, payload, message_id)
+           select * from unnest($1::text[], $2::jsonb[]::json[], $3::bytea[], $4::text[])";
+    /// Takes the oldest announcements that nobody else is publishing.
+    TAKE = "select id, subject, headers, payload, message_id from ops.outbox order by id limit $1 for update skip locked";
+    /// Removes published announcements.
+    REMOVE = "delete from ops.outbox where id = any ($1)";
+    /// Drops announcements too old to be of use: the sweeps have long done their work.
+    EXPIRE = "delete from ops.outbox where id in
+                (select id from ops.outbox where created_at < now() - make_interval(secs => $1) limit 10000 for update skip locked)";
+    /// How many wait.
+    WAITING = "select count(*) from ops.outbox";
+}
+
+/// An announcement.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// Subject, prefix included.
+    pub subject: String,
+    /// Headers as a JSON object of texts.
+    pub headers: Value,
+    /// Body.
+    pub payload: Vec<u8>,
+    /// Deterministic id for the broker's deduplication.
+    pub message_id: String,
+}
+
+/// Adds announcements within the caller's transaction.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put(tx: &mut Tx, announcements: &[Announcement]) -> Result<(), StoreError> {
+    if announcements.is_empty() {
+        return Ok(());
+    }
+    let failed = tx.failed();
+    sqlx::query(PUT)
+        .bind(announcements.iter().map(|a| a.subject.as_str()).collect::<Vec<_>>())
+        .bind(announcements.iter().map(|a| &a.headers).collect::<Vec<_>>())
+        .bind(announcements.iter().map(|a| a.payload.as_slice()).collect::<Vec<_>>())
+        .bind(announcements.iter().map(|a| a.message_id.as_str()).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Announcements taken for publishing. They stay locked until [`Taken::done`]; dropping it gives them back.
+#[derive(Debug)]
+pub struct Taken {
+    tx: Tx,
+    rows: Vec<(i64, Announcement)>,
+}
+
+impl Taken {
+    /// What was taken, oldest first.
+    pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {
+        self.rows.iter().map(|(_, a)| a)
+    }
+
+    /// How many were taken.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing was waiting.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Removes those that were published, `published[i]` telling it of the i-th, and gives the others back.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then all are given back and will be published again under the same message id.
+    pub async fn done(mut self, published: &[bool]) -> Result<(), StoreError> {
+        let ids: Vec<i64> = self
+            .rows
+            .iter()
+            .zip(published)
+            .filter(|(_, published)| **published)
+            .map(|((id, _), _)| *id)
+            .collect();
+        let failed = self.tx.failed();
+        sqlx::query(REMOVE).bind(ids).execute(&mut *self.tx).await.map_err(failed)?;
+        self.tx.commit().await
+    }
+}
+
+/// Takes up to `most` announcements.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn take(store: &Store, most: i64) -> Result<Taken, StoreError> {
+    let mut tx = store.begin("outbox.take").await?;
+    let failed = tx.failed();
+    let rows = sqlx::query(TAKE).bind(most).fetch_all(&mut *tx).await.map_err(failed)?;
+    let rows = rows
+        .iter()
+        .map(|row| {
+            let announcement = Announcement {
+                subject: row.get("subject"),
+                headers: row.get("headers"),
+                payload: row.get("payload"),
+                message_id: row.get("message_id"),
+            };
+            (row.get("id"), announcement)
+        })
+        .collect();
+    Ok(Taken { tx, rows })
+}
+
+/// Drops announcements older than `seconds`; returns how many.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn expire(store: &Store, seconds: f64) -> Result<u64, StoreError> {
+    let done = sqlx::query(EXPIRE)
+        .bind(seconds)
+        .execute(store.pool())
+        .await
+        .map_err(|source| StoreError::of("outbox.expire", source))?;
+    Ok(done.rows_affected())
+}
+
+/// How many announcements wait.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn waiting(store: &Store) -> Result<i64, StoreError> {
+    sqlx::query_scalar(WAITING)
+        .fetch_one(store.pool())
+        .await
+        .map_err(|source| StoreError::of("outbox.waiting", source))
+}

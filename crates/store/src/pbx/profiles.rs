@@ -1,0 +1,157 @@
+//! The stored profiles.
+
+use sqlx::Row;
+use tandem_domain::{AccountId, PbxUserId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::sql::statements;
+use crate::{StoreError, Tx};
+
+statements! {
+    /// Locks the counters of accounts, in key order.
+    LOCK = "select account_id from change.generations where account_id = any ($1) order by account_id for update";
+    /// What is stored about the users named; the profile only where the digest differs.
+    COMPARE = "select i.n, p.digest is not distinct from i.digest as same,
+                      case when p.digest <> i.digest then p.profile::text end as profile,
+                      p.missing_since is not null as missing, p.deleted_at is not null as deleted,
+                      coalesce(p.updated_at > $4, false) as newer
+                 from unnest($1::uuid[], $2::text[], $3::bigint[])
+                      with ordinality as i (account_id, pbx_user_id, digest, n)
+                 join pbx.profiles p on p.account_id = i.account_id and p.pbx_user_id = i.pbx_user_id";
+    /// Writes profiles, which makes their users present.
+    UPSERT = "insert into pbx.profiles (account_id, pbx_user_id, source, profile, digest)
+              select account_id, pbx_user_id, $5, profile, digest
+                from unnest($1::uuid[], $2::text[], $3::text[]::json[], $4::bigint[])
+                     as i (account_id, pbx_user_id, profile, digest)
+              on conflict (account_id, pbx_user_id) do update
+                set source = excluded.source, profile = excluded.profile, digest = excluded.digest,
+                    missing_since = null, deleted_at = null, updated_at = now()";
+    /// Takes missing marks away.
+    CLEAR = "update pbx.profiles p set missing_since = null
+               from unnest($1::uuid[], $2::text[]) as i (account_id, pbx_user_id)
+              where p.account_id = i.account_id and p.pbx_user_id = i.pbx_user_id and p.missing_since is not null";
+}
+
+/// A user to compare with what is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// Whose.
+    pub account: AccountId,
+    /// Which user.
+    pub user: &'a PbxUserId,
+    /// The digest it has now, where it is known.
+    pub digest: Option<i64>,
+}
+
+/// What is stored about one of the probes.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Which probe, counted from 0.
+    pub index: usize,
+    /// The digests are equal.
+    pub same: bool,
+    /// The stored profile as JSON, where the digests differ.
+    pub profile: Option<String>,
+    /// It carries a missing mark.
+    pub missing: bool,
+    /// It is a tombstone.
+    pub deleted: bool,
+    /// It was written after the time given.
+    pub newer: bool,
+}
+
+/// A profile to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    /// Whose.
+    pub account: AccountId,
+    /// Which user.
+    pub user: &'a PbxUserId,
+    /// The profile as JSON.
+    pub json: &'a str,
+    /// Its digest.
+    pub digest: i64,
+}
+
+/// Locks the accounts for the rest of the transaction; those that exist, in key order.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn lock(tx: &mut Tx, accounts: &[Uuid]) -> Result<Vec<AccountId>, StoreError> {
+    let failed = tx.failed();
+    let rows: Vec<Uuid> =
+        sqlx::query_scalar(LOCK).bind(accounts).fetch_all(&mut **tx).await.map_err(failed)?;
+    Ok(rows.into_iter().map(AccountId).collect())
+}
+
+/// What is stored about users; those that are not stored are left out. `since` is the time for [`Stored::newer`].
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn compare(
+    tx: &mut Tx,
+    probes: &[Probe<'_>],
+    since: Option<OffsetDateTime>,
+) -> Result<Vec<Stored>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(COMPARE)
+        .bind(probes.iter().map(|p| p.account.0).collect::<Vec<_>>())
+        .bind(probes.iter().map(|p| p.user.as_str()).collect::<Vec<_>>())
+        .bind(probes.iter().map(|p| p.digest).collect::<Vec<_>>())
+        .bind(since)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| Stored {
+            // ordinality counts from 1
+            index: usize::try_from(row.get::<i64, _>("n") - 1).unwrap_or(usize::MAX),
+            same: row.get("same"),
+            profile: row.get("profile"),
+            missing: row.get("missing"),
+            deleted: row.get("deleted"),
+            newer: row.get("newer"),
+        })
+        .collect())
+}
+
+/// Writes profiles; no user may come twice.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn upsert(tx: &mut Tx, source: &str, rows: &[Write<'_>]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let failed = tx.failed();
+    sqlx::query(UPSERT)
+        .bind(rows.iter().map(|r| r.account.0).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.user.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.json).collect::<Vec<_>>())
+        .bind(rows.iter().map(|r| r.digest).collect::<Vec<_>>())
+        .bind(source)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Takes missing marks away.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn clear_missing(tx: &mut Tx, users: &[(AccountId, &PbxUserId)]) -> Result<(), StoreError> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let failed = tx.failed();
+    sqlx::query(CLEAR)
+        .bind(users.iter().map(|(account, _)| account.0).collect::<Vec<_>>())
+        .bind(users.iter().map(|(_, user)| user.as_str()).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}

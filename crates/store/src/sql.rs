@@ -1,0 +1,12 @@
+//! Declares the statements of a module as constants, together with the list that the prepare test walks.
+
+/// `statements! { /// doc NAME = "sql"; }` declares the constants and `STATEMENTS`, all of them by name.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:literal;)+) => {
+        $($(#[$doc])* const $name: &str = concat!("/* ", module_path!(), "::", stringify!($name), " */ ", $sql);)+
+        /// All statements of this module by name.
+        pub(crate) const STATEMENTS: &[(&str, &str)] = &[$((concat!(module_path!(), "::", stringify!($name)), $name),)+];
+    };
+}
+
+pub(crate) use statements;

@@ -1,0 +1,243 @@
+//! What a plan is made of: one repeatable-read look at everything that decides about an account.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sqlx::Row;
+use tandem_domain::ladder::DeferReason;
+use tandem_domain::plan::Lock;
+use tandem_domain::policy::{PolicyRule, Service};
+use tandem_domain::wanted::{AccountSettings, Mapping, Standing, WantedUser, leaving_user, wanted_user};
+use tandem_domain::{AccountId, Gen, Number, ObjectId, PbxUserId, Profile, TenantId};
+use uuid::Uuid;
+
+use crate::sql::statements;
+use crate::{Store, StoreError, Tx};
+
+statements! {
+    /// The rest of the transaction sees one moment.
+    ONE_MOMENT = "set transaction isolation level repeatable read, read only";
+    /// Account, authorization, generation and how far jobs have come.
+    ACCOUNT = "select a.auto_sync, a.paused_until is not null and a.paused_until > now() as paused, a.voice_routing_policy, a.dial_plan,
+                      a.shared_number, a.location_id, coalesce(g.gen, 0) as gen, coalesce(s.covered_gen, 0) as covered_gen,
+                      v.tenant_id, v.state as authorization
+                 from admin.accounts a
+                 left join change.generations g using (account_id)
+                 left join sync.accounts s using (account_id)
+                 left join vault.authorizations v using (account_id)
+                where a.account_id = $1";
+    /// Failed jobs in a row.
+    FAILURES = "select failures from sync.accounts where account_id = $1";
+    /// Ordered policy rules.
+    RULES = "select rule from admin.policy_rules where account_id = $1 order by position";
+    /// Mappings with the profiles of their users.
+    MAPPINGS = "select m.pbx_user_id, m.microsoft_user, m.service, m.number, p.profile,
+                       p.deleted_at is not null or p.profile is null as gone
+                  from admin.mappings m left join pbx.profiles p using (account_id, pbx_user_id)
+                 where m.account_id = $1";
+    /// What stands in the tenant.
+    STANDING = "select microsoft_user, pbx_user_id, number, policies from sync.standing where account_id = $1";
+    /// Open intents.
+    LOCKS = "select microsoft_user, number, state from sync.intents where account_id = $1 and ended_at is null";
+    /// Users changed within a range, and whether a setting that concerns everybody changed.
+    CHANGED = "select array_agg(distinct pbx_user_id) filter (where pbx_user_id is not null) as users,
+                      coalesce(bool_or(kind = 'settings' and fields && array['voice_routing_policy', 'dial_plan', 'shared_number',
+                                                                             'location_id', 'policy_rules']), false) as everybody
+                 from change.log where account_id = $1 and gen > $2 and gen <= $3";
+    /// Deferred users that are due.
+    DEFERRED_DUE = "select pbx_user_id from sync.deferred where account_id = $1 and next_look <= now()";
+}
+
+/// Everything that decides about an account, as of one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Auto Sync is on.
+    pub auto_sync: bool,
+    /// Somebody has paused the account.
+    pub paused: bool,
+    /// Its tenant and the state of the authorization.
+    pub authorization: Option<(TenantId, String)>,
+    /// The newest change.
+    pub generation: Gen,
+    /// Where the range of a job begins that has not planned before.
+    pub covered: Gen,
+    /// Wanted state of every managed user.
+    pub wanted: Vec<WantedUser>,
+    /// What stands.
+    pub standing: BTreeMap<ObjectId, Standing>,
+    /// Open intents.
+    pub locks: Vec<Lock>,
+    /// Users with a mapping.
+    pub mapped_users: usize,
+    /// Users changed within the range.
+    pub changed: BTreeSet<PbxUserId>,
+    /// A setting that concerns every user changed within the range.
+    pub everybody_changed: bool,
+    /// Deferred users that are due.
+    pub deferred_due: BTreeSet<PbxUserId>,
+}
+
+/// Reads the snapshot. `from` is where the range begins, when an earlier claim of the job has set it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> Result<Snapshot, StoreError> {
+    let mut tx = store.begin("plan.snapshot").await?;
+    let failed = tx.failed();
+    sqlx::query(ONE_MOMENT).execute(&mut *tx).await.map_err(&failed)?;
+    let row = sqlx::query(ACCOUNT)
+        .bind(account.0)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(&failed)?
+        .ok_or(StoreError::Superseded { work: "plan.snapshot" })?;
+    let settings = settings(&mut tx, account, &row).await?;
+    let standing = standing(&mut tx, account).await?;
+    let (wanted, mapped_users) = wanted(&mut tx, account, &settings, &standing).await?;
+    let locks = locks(&mut tx, account).await?;
+    let generation: Gen = row.get("gen");
+    let covered: Gen = row.get("covered_gen");
+    let changed = sqlx::query(CHANGED)
+        .bind(account.0)
+        .bind(from.unwrap_or(covered))
+        .bind(generation)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    let due: Vec<String> =
+        sqlx::query_scalar(DEFERRED_DUE).bind(account.0).fetch_all(&mut *tx).await.map_err(&failed)?;
+    let authorization = row
+        .get::<Option<Uuid>, _>("tenant_id")
+        .map(TenantId)
+        .zip(row.get::<Option<String>, _>("authorization"));
+    let users: Option<Vec<String>> = changed.get("users");
+    tx.commit().await?;
+    Ok(Snapshot {
+        auto_sync: row.get("auto_sync"),
+        paused: row.get("paused"),
+        authorization,
+        generation,
+        covered,
+        wanted,
+        standing,
+        locks,
+        mapped_users,
+        changed: users.unwrap_or_default().into_iter().map(PbxUserId).collect(),
+        everybody_changed: changed.get("everybody"),
+        deferred_due: due.into_iter().map(PbxUserId).collect(),
+    })
+}
+
+const WORK: &str = "plan.snapshot";
+
+fn inconsistent(column: &'static str) -> StoreError {
+    StoreError::Inconsistent { work: WORK, column }
+}
+
+fn number(text: Option<String>, column: &'static str) -> Result<Option<Number>, StoreError> {
+    text.map(|text| Number::parse(&text)).transpose().map_err(|_| inconsistent(column))
+}
+
+async fn settings(
+    tx: &mut Tx,
+    account: AccountId,
+    row: &sqlx::postgres::PgRow,
+) -> Result<AccountSettings, StoreError> {
+    let failed = tx.failed();
+    let rules: Vec<Value> =
+        sqlx::query_scalar(RULES).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    let rules: Result<Vec<PolicyRule>, _> = rules.into_iter().map(serde_json::from_value).collect();
+    Ok(AccountSettings {
+        voice_routing_policy: row.get("voice_routing_policy"),
+        dial_plan: row.get("dial_plan"),
+        shared_number: number(row.get("shared_number"), "admin.accounts.shared_number")?,
+        location_id: row.get("location_id"),
+        rules: rules.map_err(|_| inconsistent("admin.policy_rules.rule"))?,
+    })
+}
+
+pub(crate) async fn standing(
+    tx: &mut Tx,
+    account: AccountId,
+) -> Result<BTreeMap<ObjectId, Standing>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(STANDING).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            let policies = serde_json::from_value(row.get("policies"))
+                .map_err(|_| inconsistent("sync.standing.policies"))?;
+            let standing = Standing {
+                user: PbxUserId(row.get("pbx_user_id")),
+                number: number(row.get("number"), "sync.standing.number")?,
+                policies,
+            };
+            Ok((ObjectId(row.get("microsoft_user")), standing))
+        })
+        .collect()
+}
+
+async fn wanted(
+    tx: &mut Tx,
+    account: AccountId,
+    settings: &AccountSettings,
+    standing: &BTreeMap<ObjectId, Standing>,
+) -> Result<(Vec<WantedUser>, usize), StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(MAPPINGS).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    let mut wanted = Vec::with_capacity(rows.len());
+    let mut mapped = BTreeSet::new();
+    for row in &rows {
+        let user = PbxUserId(row.get("pbx_user_id"));
+        let oid = ObjectId(row.get("microsoft_user"));
+        mapped.insert(oid);
+        if row.get("gone") {
+            wanted.push(leaving_user(&user, oid));
+            continue;
+        }
+        let service = match row.get("service") {
+            "app" => Service::App,
+            _ => Service::Voice,
+        };
+        let profile: Profile =
+            serde_json::from_value(row.get("profile")).map_err(|_| inconsistent("pbx.profiles.profile"))?;
+        let mapping =
+            Mapping { user, oid, service, number: number(row.get("number"), "admin.mappings.number")? };
+        wanted.push(wanted_user(&mapping, &profile, settings));
+    }
+    // whatever stands on somebody who is not mapped any more comes off
+    for (oid, standing) in standing {
+        if !mapped.contains(oid) {
+            wanted.push(leaving_user(&standing.user, *oid));
+        }
+    }
+    Ok((wanted, rows.len()))
+}
+
+async fn locks(tx: &mut Tx, account: AccountId) -> Result<Vec<Lock>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(LOCKS).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            let reason = match row.get("state") {
+                "accepted" => DeferReason::OperationRunning,
+                _ => DeferReason::OutcomeUnknown,
+            };
+            Ok(Lock {
+                oid: ObjectId(row.get("microsoft_user")),
+                number: number(row.get("number"), "sync.intents.number")?,
+                reason,
+            })
+        })
+        .collect()
+}
+
+/// Failed jobs of an account in a row.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn failures(tx: &mut Tx, account: AccountId) -> Result<u32, StoreError> {
+    let failed = tx.failed();
+    let failures: Option<i32> =
+        sqlx::query_scalar(FAILURES).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
+    Ok(failures.and_then(|f| u32::try_from(f).ok()).unwrap_or(0))
+}

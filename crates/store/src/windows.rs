@@ -1,0 +1,244 @@
+//! Windows: gathering changes, and cutting the jobs of windows that are due.
+//!
+//! Gathering and cutting lock the window row first and read the changes in a later statement, so that a change that
+//! lands beside a cut always finds a window or a queued job.
+
+use sqlx::Row;
+use tandem_domain::window::Timing;
+use tandem_domain::{AccountId, Gen};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::sql::statements;
+use crate::{Store, StoreError, Tx};
+
+statements! {
+    /// Makes the rows of accounts that have none yet.
+    MAKE = "insert into queue.windows (account_id)
+            select account_id from admin.accounts where account_id = any ($1)
+            on conflict do nothing";
+    /// Locks the named windows in key order.
+    LOCK = "select account_id from queue.windows where account_id = any ($1) order by account_id for update";
+    /// Looks at the changes above the gathered generation and moves the windows. Only changes of Teams-enabled users,
+    /// of mappings and of settings open a window; only accounts with Auto Sync on and no pause get a due time; a
+    /// window that waited for Auto Sync is due at once.
+    GATHER = "with fresh as (
+                select w.account_id, max(l.gen) as upto,
+                       min(l.detected_at) filter (where r.counts) as first_at,
+                       max(l.detected_at) filter (where r.counts) as last_at
+                  from queue.windows w
+                  join change.log l on l.account_id = w.account_id and l.gen > w.gathered_gen
+                 cross join lateral (select l.kind in ('mapped', 'unmapped', 'settings')
+                      or exists (select from admin.mappings m where m.account_id = l.account_id and m.pbx_user_id = l.pbx_user_id)
+                      or exists (select from sync.standing s where s.account_id = l.account_id and s.pbx_user_id = l.pbx_user_id)
+                   as counts) r
+                 where w.account_id = any ($1)
+                 group by w.account_id
+              ), moved as (
+                select f.account_id, f.upto,
+                       least(w.first_change_at, f.first_at) as first_at, greatest(w.last_change_at, f.last_at) as last_at,
+                       w.first_change_at is not null and w.due_at is null as waited,
+                       a.auto_sync and (a.paused_until is null or a.paused_until <= now()) as automatic,
+                       coalesce(a.quiet_ms, $2) * interval '1 ms' as quiet, coalesce(a.max_wait_ms, $3) * interval '1 ms' as max_wait
+                  from fresh f join queue.windows w using (account_id) join admin.accounts a using (account_id)
+              )
+              update queue.windows w
+                 set gathered_gen = m.upto, first_change_at = m.first_at, last_change_at = m.last_at,
+                     due_at = case when not m.automatic or m.first_at is null then null
+                                   when m.waited then now()
+                                   else least(m.last_at + m.quiet, m.first_at + m.max_wait) end
+                from moved m where w.account_id = m.account_id
+              returning w.account_id, w.gathered_gen, w.first_change_at, w.due_at";
+    /// Accounts whose changes nobody gathered yet, and waiting windows whose pause ended.
+    BEHIND = "select g.account_id from change.generations g left join queue.windows w using (account_id)
+               where g.gen > coalesce(w.gathered_gen, 0) limit $1";
+    /// Windows that nothing holds back any more.
+    RELEASE = "update queue.windows w set due_at = now() from admin.accounts a
+                where a.account_id = w.account_id and w.first_change_at is not null and w.due_at is null
+                  and a.auto_sync and (a.paused_until is null or a.paused_until <= now())
+              returning w.account_id";
+    /// Locks windows that are due, skipping those that another debouncer works on.
+    DUE = "select account_id from queue.windows where due_at <= now() order by due_at limit $1 for update skip locked";
+    /// Of the locked windows, those that are still due after the last changes were gathered.
+    STILL_DUE = "select account_id, first_change_at, due_at from queue.windows where account_id = any ($1) and due_at <= now()";
+    /// Closes windows whose changes a queued job covers now.
+    CLOSE = "update queue.windows set first_change_at = null, last_change_at = null, due_at = null where account_id = any ($1)";
+    /// When the next window is due.
+    NEXT_DUE = "select min(due_at) from queue.windows where due_at is not null";
+    /// Open window of one account.
+    OPEN = "select gathered_gen, first_change_at, last_change_at, due_at from queue.windows where account_id = $1";
+}
+
+/// A window after gathering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gathered {
+    /// Whose.
+    pub account: AccountId,
+    /// Changes up to here have been looked at.
+    pub generation: Gen,
+    /// First change of the open window, if one is open.
+    pub first_change_at: Option<OffsetDateTime>,
+    /// When a job is cut, if by itself.
+    pub due_at: Option<OffsetDateTime>,
+}
+
+/// A window that is due, locked by the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueWindow {
+    /// Whose.
+    pub account: AccountId,
+    /// First change of the window.
+    pub first_change_at: OffsetDateTime,
+    /// When it became due.
+    pub due_at: OffsetDateTime,
+}
+
+fn ids(accounts: &[AccountId]) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = accounts.iter().map(|a| a.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn millis(duration: time::Duration) -> i32 {
+    i32::try_from(duration.whole_milliseconds()).unwrap_or(i32::MAX)
+}
+
+/// Gathers what happened to the named accounts, whatever was announced of it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn gather(
+    store: &Store,
+    accounts: &[AccountId],
+    timing: Timing,
+) -> Result<Vec<Gathered>, StoreError> {
+    let ids = ids(accounts);
+    let mut tx = store.begin("windows.gather").await?;
+    let failed = tx.failed();
+    let locked = sqlx::query(LOCK).bind(&ids).fetch_all(&mut *tx).await.map_err(&failed)?;
+    if locked.len() < ids.len() {
+        sqlx::query(MAKE).bind(&ids).execute(&mut *tx).await.map_err(&failed)?;
+        sqlx::query(LOCK).bind(&ids).fetch_all(&mut *tx).await.map_err(&failed)?;
+    }
+    let gathered = gather_locked(&mut tx, &ids, timing).await?;
+    tx.commit().await?;
+    Ok(gathered)
+}
+
+async fn gather_locked(tx: &mut Tx, ids: &[Uuid], timing: Timing) -> Result<Vec<Gathered>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(GATHER)
+        .bind(ids)
+        .bind(millis(timing.quiet))
+        .bind(millis(timing.max_wait))
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| Gathered {
+            account: AccountId(row.get("account_id")),
+            generation: row.get("gathered_gen"),
+            first_change_at: row.get("first_change_at"),
+            due_at: row.get("due_at"),
+        })
+        .collect())
+}
+
+/// Accounts with changes that nobody has gathered, at most `most`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn behind(store: &Store, most: i64) -> Result<Vec<AccountId>, StoreError> {
+    let rows = sqlx::query_scalar::<_, Uuid>(BEHIND)
+        .bind(most)
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of("windows.behind", source))?;
+    Ok(rows.into_iter().map(AccountId).collect())
+}
+
+/// Makes windows due that nothing holds back any more: Auto Sync was switched on, a pause has ended.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn release(store: &Store) -> Result<u64, StoreError> {
+    let done = sqlx::query(RELEASE)
+        .execute(store.pool())
+        .await
+        .map_err(|source| StoreError::of("windows.release", source))?;
+    Ok(done.rows_affected())
+}
+
+/// Locks up to `most` due windows, gathers what landed since, and returns those that are still due. The caller cuts
+/// their jobs and calls [`close`] in the same transaction.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn take_due(tx: &mut Tx, most: i64, timing: Timing) -> Result<Vec<DueWindow>, StoreError> {
+    let failed = tx.failed();
+    let ids: Vec<Uuid> = sqlx::query_scalar(DUE).bind(most).fetch_all(&mut **tx).await.map_err(&failed)?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    gather_locked(tx, &ids, timing).await?;
+    let rows = sqlx::query(STILL_DUE).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| DueWindow {
+            account: AccountId(row.get("account_id")),
+            first_change_at: row.get("first_change_at"),
+            due_at: row.get("due_at"),
+        })
+        .collect())
+}
+
+/// Locks one account's window and gathers what landed, for a job that is cut at somebody's request.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn take_one(tx: &mut Tx, account: AccountId, timing: Timing) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let ids = [account.0];
+    sqlx::query(MAKE).bind(&ids[..]).execute(&mut **tx).await.map_err(&failed)?;
+    sqlx::query(LOCK).bind(&ids[..]).fetch_all(&mut **tx).await.map_err(&failed)?;
+    gather_locked(tx, &ids, timing).await?;
+    Ok(())
+}
+
+/// Closes the windows of these accounts: a queued job covers their changes.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn close(tx: &mut Tx, accounts: &[AccountId]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(CLOSE).bind(ids(accounts)).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
+}
+
+/// When the next window is due.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn next_due(store: &Store) -> Result<Option<OffsetDateTime>, StoreError> {
+    sqlx::query_scalar(NEXT_DUE)
+        .fetch_one(store.pool())
+        .await
+        .map_err(|source| StoreError::of("windows.next_due", source))
+}
+
+/// The window of an account as it stands, for people.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open(tx: &mut Tx, account: AccountId) -> Result<Option<Gathered>, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query(OPEN).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
+    Ok(row.map(|row| Gathered {
+        account,
+        generation: row.get("gathered_gen"),
+        first_change_at: row.get("first_change_at"),
+        due_at: row.get("due_at"),
+    }))
+}
