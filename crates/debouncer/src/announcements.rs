@@ -1,0 +1,28 @@
+//! Announcements of changes: hints whose accounts are looked at.
+
+use std::time::Duration;
+
+use tandem_bus::{Delivery, Outcome};
+use tandem_domain::AccountId;
+use tandem_runtime::{chain, failpoint};
+
+use crate::gather::Gatherer;
+
+/// Wait before a batch that met a database error is looked at again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Gathers the accounts that a batch names: one statement, whatever the size of the batch.
+pub(crate) async fn handle(gatherer: &Gatherer, deliveries: &[Delivery]) -> Vec<Outcome> {
+    let read: Vec<_> = deliveries.iter().map(|d| tandem_wire::decode_changed(&d.payload)).collect();
+    let accounts: Vec<AccountId> = read.iter().flatten().map(|changed| AccountId(changed.account)).collect();
+    let parent = deliveries.first().and_then(|d| d.headers.get(tandem_wire::headers::TRACEPARENT));
+    let failure = gatherer.gather(&accounts, parent).await.err();
+    failpoint::hit("deb.after_gather_before_ack");
+    read.into_iter()
+        .map(|read| match (read, &failure) {
+            (Err(error), _) => Outcome::Reject { code: error.code().to_owned(), reason: error.to_string() },
+            (Ok(_), None) => Outcome::Done,
+            (Ok(_), Some(error)) => Outcome::Retry { after: AGAIN, cause: chain(error) },
+        })
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! Gathering: windows are moved by what the change log says, never by what a message says.
+
+use std::time::Duration;
+
+use tandem_domain::AccountId;
+use tandem_domain::window::Timing;
+use tandem_runtime::{BoxError, chain, failpoint, trace};
+use tandem_store::{Store, StoreError, windows};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::metrics::Metrics;
+
+/// Accounts gathered in one statement.
+const BATCH: usize = 500;
+
+/// Moves windows. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Gatherer {
+    store: Store,
+    timing: Timing,
+    metrics: Metrics,
+}
+
+impl Gatherer {
+    pub(crate) fn new(store: Store, timing: Timing, metrics: Metrics) -> Self {
+        Self { store, timing, metrics }
+    }
+
+    /// Looks at the named accounts and moves their windows.
+    pub(crate) async fn gather(
+        &self,
+        accounts: &[AccountId],
+        parent: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let span = tracing::info_span!("debouncer.gather", accounts = accounts.len());
+        if let Some(parent) = parent {
+            trace::set_parent(&span, parent);
+        }
+        failpoint::hit("deb.after_recv_before_due_saved");
+        async {
+            for chunk in accounts.chunks(BATCH) {
+                let moved =
+                    self.store.retrying(|| windows::gather(&self.store, chunk, self.timing)).await?;
+                self.metrics.gathered(moved.len());
+                for window in moved.iter().filter(|w| w.due_at.is_some()) {
+                    tracing::debug!(account = %window.account, gen = window.generation, due_at = ?window.due_at, "window open");
+                }
+            }
+            Ok(())
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Looks for changes whose announcement never came, and for windows that nothing holds back any more.
+    pub(crate) async fn sweep_until(self, every: Duration, stop: CancellationToken) -> Result<(), BoxError> {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(error = %chain(&error), "sweep of changes failed; trying again");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), StoreError> {
+        loop {
+            let behind = windows::behind(&self.store, 5000).await?;
+            if behind.is_empty() {
+                break;
+            }
+            tracing::info!(accounts = behind.len(), "gathering changes that were not announced");
+            self.gather(&behind, None).await?;
+            if behind.len() < 5000 {
+                break;
+            }
+        }
+        let released = windows::release(&self.store).await?;
+        if released > 0 {
+            tracing::info!(windows = released, "windows released");
+        }
+        Ok(())
+    }
+}
