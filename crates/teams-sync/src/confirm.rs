@@ -1,0 +1,140 @@
+//! Reading back: a step counts as confirmed when its operation succeeded and one read agrees.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tandem_domain::plan::{Action, Plan, Step};
+use tandem_domain::policy::same_policy_name;
+use tandem_domain::{Number, ObjectId};
+use tandem_graph::{AssignmentType, GraphError, UserConfiguration};
+use tandem_store::{StoreError, intents};
+use tokio::time::sleep;
+
+use crate::execute::{Executed, UserKey};
+use crate::step::{Hands, StepEnd};
+use tandem_domain::ladder::DeferReason;
+
+/// Users read one by one at most; more are read in pages.
+const SINGLE: usize = 3;
+/// Waits before reads that follow a read which did not agree.
+const AGAIN: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(6)];
+
+/// Reads back every user whose steps are done. Those of which no read agrees are moved to the stopped ones, their
+/// intents open again: Microsoft says it is done, so nothing is sent again before reading shows otherwise.
+pub(crate) async fn read_back(hands: &Hands, plan: &Plan, executed: &mut Executed) -> Result<(), StoreError> {
+    let mut waits = AGAIN.iter();
+    loop {
+        let pending = match differing(hands, plan, executed).await {
+            Ok(pending) => pending,
+            Err(error) => {
+                let text = tandem_runtime::chain(&error);
+                executed
+                    .done
+                    .keys()
+                    .map(|user| (user.clone(), format!("reading back failed: {text}")))
+                    .collect()
+            }
+        };
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let Some(wait) = waits.next() else { return give_back(hands, executed, pending).await };
+        if !hands.lease.may_start() {
+            return give_back(hands, executed, pending).await;
+        }
+        sleep(*wait).await;
+    }
+}
+
+async fn differing(
+    hands: &Hands,
+    plan: &Plan,
+    executed: &Executed,
+) -> Result<BTreeMap<UserKey, String>, GraphError> {
+    let mut records: BTreeMap<ObjectId, Option<UserConfiguration>> = BTreeMap::new();
+    if executed.done.len() <= SINGLE {
+        for (_, oid) in executed.done.keys() {
+            records.insert(*oid, hands.client.user_configuration(oid.0).await?);
+        }
+    } else {
+        let mut pages = hands.client.user_configurations();
+        while let Some(page) = pages.next().await? {
+            records.extend(page.into_iter().map(|record| (ObjectId(record.id), Some(record))));
+        }
+    }
+    let mut pending = BTreeMap::new();
+    for user in executed.done.keys() {
+        let record = records.get(&user.1).and_then(Option::as_ref);
+        let last_words = last_steps(plan.steps.iter().filter(|s| s.oid == user.1));
+        if let Some(why) = last_words.into_iter().find_map(|step| disagrees(&step.action, record)) {
+            pending.insert(user.clone(), why);
+        }
+    }
+    Ok(pending)
+}
+
+/// Of the steps of one user, those whose effect should still be there: a number that came off and went on again, or
+/// the other way round, is judged by the later step.
+fn last_steps<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<&'a Step> {
+    let mut last: BTreeMap<String, &Step> = BTreeMap::new();
+    for step in steps {
+        let what = match &step.action {
+            Action::AssignNumber { number, .. } | Action::UnassignNumber { number } => number.to_string(),
+            Action::AssignPolicy { policy_type, .. } | Action::UnassignPolicy { policy_type, .. } => {
+                policy_type.0.to_lowercase()
+            }
+        };
+        last.insert(what, step);
+    }
+    last.into_values().collect()
+}
+
+/// Why a user's record does not show the effect of an action; `None` when it does.
+pub(crate) fn disagrees(action: &Action, record: Option<&UserConfiguration>) -> Option<String> {
+    let holds = |number: &Number| {
+        record.is_some_and(|r| {
+            r.telephone_numbers
+                .iter()
+                .any(|held| Number::from_microsoft(&held.telephone_number).as_ref() == Ok(number))
+        })
+    };
+    let policy = |policy_type: &str| record.and_then(|r| r.policy(policy_type));
+    match action {
+        Action::AssignNumber { number, .. } => {
+            (!holds(number)).then(|| format!("{number} is not on the user's record yet"))
+        }
+        Action::UnassignNumber { number } => {
+            holds(number).then(|| format!("{number} is still on the user's record"))
+        }
+        Action::AssignPolicy { policy_type, name, .. } => {
+            let there = policy(&policy_type.0)
+                .and_then(|p| p.display_name.as_deref())
+                .is_some_and(|shown| same_policy_name(shown, name));
+            (!there).then(|| format!("{policy_type} {name} is not in effect yet"))
+        }
+        Action::UnassignPolicy { policy_type, name } => {
+            let there = policy(&policy_type.0).is_some_and(|p| {
+                matches!(p.assignment_type, None | Some(AssignmentType::Direct))
+                    && p.display_name.as_deref().is_some_and(|shown| same_policy_name(shown, name))
+            });
+            there.then(|| format!("{policy_type} {name} is still in effect"))
+        }
+    }
+}
+
+async fn give_back(
+    hands: &Hands,
+    executed: &mut Executed,
+    pending: BTreeMap<UserKey, String>,
+) -> Result<(), StoreError> {
+    let patience = hands.shared.settings.ladder(time::Duration::minutes(1));
+    let mut tx = hands.journal.begin("intents.reopen").await?;
+    for (user, why) in pending {
+        for intent in executed.done.remove(&user).unwrap_or_default() {
+            intents::reopen(&mut tx, intent, &why, patience).await?;
+        }
+        let text = format!("Microsoft reports the change as done, but {why}");
+        executed.stopped.insert(user, StepEnd::Deferred { reason: DeferReason::OperationRunning, text });
+    }
+    hands.journal.commit(tx, Vec::new()).await
+}

@@ -1,0 +1,304 @@
+//! The end of a job: outcomes of users, what stands, who is deferred, and the job's own state, in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::json;
+use tandem_domain::job::{Counts, JobState, Outcome};
+use tandem_domain::ladder::{self, DeferReason};
+use tandem_domain::plan::{Plan, Verdict};
+use tandem_domain::wanted::{Standing, WantedUser};
+use tandem_domain::{Gen, PbxUserId};
+use tandem_store::claims::{self, Claim, Ending, NewEvent};
+use tandem_store::users::{self, Deferral, Looks, UserOutcome};
+use tandem_store::{StoreError, Tx};
+
+use crate::Shared;
+use crate::execute::{Executed, UserKey};
+use crate::journal::{Journal, announce};
+use crate::step::StepEnd;
+
+/// What a user came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Result {
+    pub(crate) outcome: Outcome,
+    pub(crate) code: Option<String>,
+    pub(crate) detail: Option<String>,
+    pub(crate) defer: Option<DeferReason>,
+    pub(crate) moved: bool,
+}
+
+/// Everything the end of a job needs.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) claim: &'a Claim,
+    pub(crate) wanted: &'a [WantedUser],
+    pub(crate) plan: &'a Plan,
+    pub(crate) executed: &'a Executed,
+    pub(crate) upto: Gen,
+    /// Users written to under an earlier claim of the same job.
+    pub(crate) written_before: &'a BTreeSet<PbxUserId>,
+    /// The plan looked at everybody: users that were fine get no event of their own.
+    pub(crate) everybody: bool,
+}
+
+/// Result of every user of the plan.
+pub(crate) fn results(work: &Work<'_>) -> BTreeMap<UserKey, Result> {
+    work.plan
+        .users
+        .iter()
+        .map(|user| {
+            let key = (user.user.clone(), user.oid);
+            let result = match &user.verdict {
+                Verdict::Steps => ran(work, &key),
+                Verdict::Held { text } => {
+                    Result { outcome: Outcome::Held, detail: Some(text.clone()), ..plain(Outcome::Held) }
+                }
+                Verdict::Unchanged => {
+                    let moved = work.written_before.contains(&user.user);
+                    Result { moved, ..plain(if moved { Outcome::Confirmed } else { Outcome::Unchanged }) }
+                }
+                Verdict::Conflict { code, text, .. } => Result {
+                    code: Some(code.as_str().to_owned()),
+                    detail: Some(text.clone()),
+                    ..plain(Outcome::Conflict)
+                },
+                Verdict::Failed { code, text } => Result {
+                    code: Some(code.as_str().to_owned()),
+                    detail: Some(text.clone()),
+                    ..plain(Outcome::Failed)
+                },
+                Verdict::Deferred { reason, text } => deferred(*reason, text),
+            };
+            (key, result)
+        })
+        .collect()
+}
+
+fn plain(outcome: Outcome) -> Result {
+    Result { outcome, code: None, detail: None, defer: None, moved: false }
+}
+
+fn deferred(reason: DeferReason, text: &str) -> Result {
+    Result {
+        code: Some(reason.as_str().to_owned()),
+        detail: Some(text.to_owned()),
+        defer: Some(reason),
+        ..plain(Outcome::Deferred)
+    }
+}
+
+fn ran(work: &Work<'_>, key: &UserKey) -> Result {
+    if work.executed.done.contains_key(key) {
+        return Result { moved: true, ..plain(Outcome::Confirmed) };
+    }
+    match work.executed.stopped.get(key) {
+        Some(StepEnd::Failed { code, text }) => {
+            Result { code: Some(code.clone()), detail: Some(text.clone()), ..plain(Outcome::Failed) }
+        }
+        Some(StepEnd::Deferred { reason, text }) => deferred(*reason, text),
+        Some(StepEnd::Abort { code, text }) => {
+            Result { code: Some((*code).to_owned()), detail: Some(text.clone()), ..plain(Outcome::Failed) }
+        }
+        Some(StepEnd::NotStarted | StepEnd::Done { .. }) | None => {
+            deferred(DeferReason::HandOver, "left to the next job, which was waiting")
+        }
+    }
+}
+
+/// Writes the end of a job that came as far as a plan.
+pub(crate) async fn write(
+    shared: &Shared,
+    journal: &Journal,
+    work: &Work<'_>,
+) -> std::result::Result<JobState, StoreError> {
+    let results = results(work);
+    let mut counts = Counts::default();
+    for result in results.values() {
+        counts.add(result.outcome);
+    }
+    let state = if work.executed.abort.is_some() { JobState::Failed } else { counts.state() };
+    let mut tx = journal.begin("jobs.finish").await?;
+    // everything below is under the fence: the end of the job names the epoch
+    let ending = Ending {
+        state,
+        counts,
+        error: work.executed.abort.clone().map(|(code, text)| (code.to_owned(), text)),
+        settled: !results.values().any(|r| r.moved),
+    };
+    let per_user = one_per_user(&results);
+    let waits = defer(shared, &mut tx, work, &per_user).await?;
+    stand(&mut tx, work, &results).await?;
+    let outcomes: Vec<UserOutcome> = per_user
+        .iter()
+        .map(|(user, result)| UserOutcome {
+            user: (*user).clone(),
+            outcome: result.outcome.as_str(),
+            code: result.code.clone(),
+            detail: result.detail.clone(),
+            reached: matches!(result.outcome, Outcome::Confirmed | Outcome::Unchanged | Outcome::Kept),
+            moved: result.moved,
+        })
+        .collect();
+    let first = ladder::settle_look(0, time::Duration::ZERO).unwrap_or(time::Duration::MINUTE);
+    let (account, job) = (work.claim.account, work.claim.job);
+    users::outcomes(&mut tx, account, work.upto, job, shared.settings.ladder(first), &outcomes).await?;
+    users::hold(&mut tx, shared.ids.v7(&shared.clock), account, job, &work.plan.fingerprint, &work.plan.held)
+        .await?;
+    let mut events: Vec<NewEvent> = results
+        .iter()
+        .filter(|(_, result)| !(work.everybody && result.outcome == Outcome::Unchanged))
+        .map(|((user, oid), result)| NewEvent {
+            kind: "user",
+            data: json!({
+                "pbx_user_id": user, "microsoft_user": oid, "outcome": result.outcome,
+                "code": result.code, "detail": result.detail,
+                "next_look_in_s": waits.get(user).map(Duration::as_secs),
+            }),
+        })
+        .collect();
+    if work.executed.handed_over {
+        events.push(NewEvent { kind: "handed_over", data: json!({}) });
+    }
+    let written = claims::append(&mut tx, job, work.claim.epoch, events).await?;
+    announce(shared, &mut tx, &written).await?;
+    if state == JobState::Failed {
+        // the range stays uncovered: the next try plans it again
+        fail_account(shared, &mut tx, work.claim, 1).await?;
+    } else {
+        users::covered(&mut tx, account, work.upto, job).await?;
+    }
+    end(shared, &mut tx, work.claim, &ending).await?;
+    tx.commit().await?;
+    shared.bell.ring();
+    report(shared, work.claim, &ending);
+    Ok(state)
+}
+
+/// A PBX user that was mapped anew stands twice in a plan; what is worse counts.
+fn one_per_user(results: &BTreeMap<UserKey, Result>) -> BTreeMap<&PbxUserId, &Result> {
+    let mut per_user: BTreeMap<&PbxUserId, &Result> = BTreeMap::new();
+    for ((user, _), result) in results {
+        per_user
+            .entry(user)
+            .and_modify(|known| {
+                let rank = |r: &Result| (r.outcome, r.moved);
+                // a write on either side means that something has to settle
+                if rank(result) > rank(known) && result.outcome != Outcome::Unchanged {
+                    *known = result;
+                }
+            })
+            .or_insert(result);
+    }
+    per_user
+}
+
+async fn defer(
+    shared: &Shared,
+    tx: &mut Tx,
+    work: &Work<'_>,
+    per_user: &BTreeMap<&PbxUserId, &Result>,
+) -> std::result::Result<BTreeMap<PbxUserId, Duration>, StoreError> {
+    let account = work.claim.account;
+    let names: Vec<&str> = per_user.keys().map(|user| user.as_str()).collect();
+    let looks = users::looks(tx, account, &names).await?;
+    let mut waits = BTreeMap::new();
+    let mut deferrals = Vec::new();
+    for (user, result) in per_user {
+        let Some(reason) = result.defer else { continue };
+        let before = looks.get(*user);
+        let Some(wait) = wait_for(shared, reason, before) else { continue };
+        waits.insert((*user).clone(), wait);
+        deferrals.push(Deferral {
+            user: (*user).clone(),
+            reason,
+            detail: result.detail.clone().unwrap_or_default(),
+            wait,
+        });
+    }
+    let settled: Vec<&str> =
+        per_user.keys().filter(|user| !waits.contains_key(**user)).map(|user| user.as_str()).collect();
+    users::undefer(tx, account, &settled).await?;
+    users::defer(tx, account, work.claim.job, &deferrals).await?;
+    Ok(waits)
+}
+
+fn wait_for(shared: &Shared, reason: DeferReason, before: Option<&Looks>) -> Option<Duration> {
+    let (looks, waited) = match before {
+        Some(known) if known.reason == reason.as_str() => {
+            (known.looks + 1, shared.settings.ladder_time(known.waited))
+        }
+        _ => (0, time::Duration::ZERO),
+    };
+    ladder::next_look(reason, looks, waited).map(|wait| shared.settings.ladder(wait))
+}
+
+/// Users that are as wanted: what is wanted is what stands of ours.
+async fn stand(
+    tx: &mut Tx,
+    work: &Work<'_>,
+    results: &BTreeMap<UserKey, Result>,
+) -> std::result::Result<(), StoreError> {
+    for wanted in work.wanted {
+        let reached = results
+            .get(&(wanted.user.clone(), wanted.oid))
+            .is_some_and(|r| matches!(r.outcome, Outcome::Confirmed | Outcome::Unchanged));
+        if !reached {
+            continue;
+        }
+        let standing = Standing {
+            user: wanted.user.clone(),
+            number: wanted.number.number().cloned(),
+            policies: wanted.policies.clone(),
+        };
+        let standing = (!wanted.wants_nothing()).then_some(&standing);
+        users::stand(tx, work.claim.account, wanted.oid, standing).await?;
+    }
+    Ok(())
+}
+
+/// Puts the account on its own ladder.
+pub(crate) async fn fail_account(
+    shared: &Shared,
+    tx: &mut Tx,
+    claim: &Claim,
+    failures: u32,
+) -> std::result::Result<(), StoreError> {
+    let wait = shared.settings.ladder(ladder::account_retry(failures));
+    users::failed(tx, claim.account, failures, wait, claim.job).await
+}
+
+/// Ends the job and writes its last event.
+pub(crate) async fn end(
+    shared: &Shared,
+    tx: &mut Tx,
+    claim: &Claim,
+    ending: &Ending,
+) -> std::result::Result<(), StoreError> {
+    let finished = claims::finish(tx, claim.job, claim.epoch, ending).await?;
+    let event = NewEvent {
+        kind: "finished",
+        data: json!({
+            "state": ending.state, "counts": ending.counts, "finished_at": finished.at.unix_timestamp(),
+            "error_code": ending.error.as_ref().map(|(code, _)| code),
+            "error_text": ending.error.as_ref().map(|(_, text)| text),
+        }),
+    };
+    let event =
+        claims::append_numbered(tx, finished.account, claim.job, finished.event_number, event).await?;
+    announce(shared, tx, std::slice::from_ref(&event)).await
+}
+
+/// Counts and logs the end of a job, once it is committed.
+pub(crate) fn report(shared: &Shared, claim: &Claim, ending: &Ending) {
+    let seconds = (shared.clock.now() - claim.started_at).as_seconds_f64();
+    shared.metrics.ended(claim.job_type, ending.state, seconds, ending.counts);
+    let counts = ending.counts;
+    tracing::info!(
+        account = %claim.account, job = %claim.job, state = %ending.state, duration_s = seconds,
+        users.planned = counts.planned, users.confirmed = counts.confirmed, users.unchanged = counts.unchanged,
+        users.deferred = counts.deferred, users.held = counts.held, users.conflict = counts.conflict,
+        users.failed = counts.failed, error.code = ending.error.as_ref().map_or("", |(code, _)| code),
+        "job ended"
+    );
+}

@@ -1,0 +1,132 @@
+//! teams-sync: claims jobs, brings the tenant in line, and makes sure that it stayed so.
+//!
+//! The only role that talks to Microsoft Graph. A job: read both sides, plan (a pure function in `domain`), guard,
+//! execute, read back, record. Beside the jobs it settles: writes whose outcome is open, and users that were
+//! confirmed but not yet seen the same on every read path.
+//!
+//! Promised: at most one running job per account; a write is on record before it is sent; no request for a user or
+//! number whose last write has no known outcome. Not promised: that a write is sent only once; it is sent when
+//! reading shows that it is needed.
+
+mod confirm;
+mod execute;
+mod finish;
+mod job;
+mod journal;
+mod lease;
+mod metrics;
+mod observe;
+mod pace;
+mod policies;
+mod reconcile;
+mod settings;
+mod settle;
+mod step;
+mod tenants;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_bus::{Batches, Bus, Outcome};
+use tandem_graph::Graph;
+use tandem_outbox::{Announcer, Bell, Letters};
+use tandem_runtime::{BoxError, Clock, Ctx, Ids};
+use tandem_store::Store;
+use tandem_wire::{Subjects, settings as wire};
+
+pub use crate::job::REQUIRED_ROLES;
+pub use crate::settings::TeamsSyncSettings;
+
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+use crate::policies::PolicyCache;
+use crate::tenants::Tenants;
+use crate::worker::Worker;
+
+/// What the role works with.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The database as `Login::TeamsSync`.
+    pub store: Store,
+    /// The broker.
+    pub bus: Bus,
+    /// Names of subjects and streams.
+    pub subjects: Subjects,
+    /// Rung after a commit.
+    pub bell: Bell,
+    /// Microsoft.
+    pub graph: Graph,
+}
+
+/// What every part of the role shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    store: Store,
+    graph: Graph,
+    announcer: Announcer,
+    bell: Bell,
+    clock: Clock,
+    ids: Ids,
+    metrics: Metrics,
+    policies: PolicyCache,
+    pace: Pace,
+    tenants: Tenants,
+    settings: TeamsSyncSettings,
+}
+
+/// Starts the role's tasks and returns; they end when `ctx.shutdown` fires.
+pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
+    let shared = Arc::new(Shared {
+        store: parts.store.clone(),
+        graph: parts.graph.clone(),
+        announcer: Announcer::new(parts.subjects.clone(), "teams-sync", ctx),
+        bell: parts.bell.clone(),
+        clock: ctx.clock.clone(),
+        ids: ctx.ids.stream("teams-sync"),
+        metrics: Metrics::new(&ctx.meter),
+        policies: PolicyCache::default(),
+        pace: Pace::default(),
+        tenants: Tenants::default(),
+        settings: settings.clone(),
+    });
+    let worker = Arc::new(Worker::new(Arc::clone(&shared), ctx));
+    for consumer in [wire::due_auto(&parts.subjects), wire::due_manual(&parts.subjects)] {
+        let (bus, stop, worker) = (parts.bus.clone(), ctx.shutdown.clone(), Arc::clone(&worker));
+        let letters = Letters::new(parts.store.clone());
+        ctx.spawn("teams-sync.due", async move {
+            let batches = Batches { slots: 1, ..Batches::default() };
+            bus.run_batches(consumer, batches, letters, stop, move |deliveries| {
+                let worker = Arc::clone(&worker);
+                async move {
+                    // the message only says that somebody waits; the claim itself reads the table
+                    let failure = worker.claim_pass().await.err();
+                    deliveries
+                        .iter()
+                        .map(|delivery| match (tandem_wire::decode_due(&delivery.payload), &failure) {
+                            (Err(error), _) => {
+                                Outcome::Reject { code: error.code().to_owned(), reason: error.to_string() }
+                            }
+                            (Ok(_), None) => Outcome::Done,
+                            (Ok(_), Some(error)) => Outcome::Retry {
+                                after: Duration::from_secs(2),
+                                cause: tandem_runtime::chain(error),
+                            },
+                        })
+                        .collect()
+                }
+            })
+            .await
+            .map_err(BoxError::from)
+        });
+    }
+    let (stop, claiming) = (ctx.shutdown.clone(), Arc::clone(&worker));
+    ctx.spawn("teams-sync.claim", async move { claiming.claim_until(stop).await });
+    ctx.spawn_in(tandem_runtime::Stage::Work, "teams-sync.heartbeat", move |stop| async move {
+        worker.beat_until(stop).await
+    });
+    let (stop, reconciling) = (ctx.shutdown.clone(), Arc::clone(&shared));
+    ctx.spawn("teams-sync.reconcile", async move { reconcile::run_until(reconciling, stop).await });
+    let stop = ctx.shutdown.clone();
+    ctx.spawn("teams-sync.settle", async move { settle::run_until(shared, stop).await });
+}

@@ -1,0 +1,77 @@
+//! Metrics of the role; documented in `docs/telemetry.md`.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter};
+use tandem_domain::job::{Counts, JobState, JobType};
+use tandem_store::claims::Claim;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    jobs: Counter<u64>,
+    duration: Histogram<f64>,
+    lateness: Histogram<f64>,
+    users: Counter<u64>,
+    landed: Counter<u64>,
+    taken_over: Counter<u64>,
+}
+
+/// Buckets in seconds around the promise of ten minutes.
+const LATENESS: [f64; 12] = [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 240.0, 360.0, 480.0, 600.0, 1800.0, 7200.0];
+
+impl Metrics {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let seconds = |name: &'static str, text: &'static str| {
+            meter
+                .f64_histogram(name)
+                .with_unit("s")
+                .with_description(text)
+                .with_boundaries(LATENESS.to_vec())
+                .build()
+        };
+        Self {
+            jobs: meter.u64_counter("sync_jobs").with_description("Jobs that ended").build(),
+            duration: seconds("sync_job_duration", "Claim to end of a job"),
+            lateness: seconds("sync_lateness", "First change to start of its job, and to its landing"),
+            users: meter.u64_counter("sync_users").with_description("Users of jobs by result").build(),
+            landed: meter.u64_counter("sync_users_landed").with_description("Users settled").build(),
+            taken_over: meter
+                .u64_counter("sync_jobs_taken_over")
+                .with_description("Jobs of silent workers")
+                .build(),
+        }
+    }
+
+    pub(crate) fn started(&self, claim: &Claim) {
+        if claim.taken_over {
+            self.taken_over.add(1, &[]);
+            return;
+        }
+        if let Some(first) = claim.first_change_at {
+            let late = (claim.started_at - first).as_seconds_f64();
+            self.lateness.record(
+                late,
+                &[KeyValue::new("until", "start"), KeyValue::new("type", claim.job_type.as_str())],
+            );
+        }
+    }
+
+    pub(crate) fn ended(&self, job_type: JobType, state: JobState, seconds: f64, counts: Counts) {
+        let labels = [KeyValue::new("type", job_type.as_str()), KeyValue::new("result", state.as_str())];
+        self.jobs.add(1, &labels);
+        self.duration.record(seconds, &labels);
+        for (result, users) in [
+            ("confirmed", counts.confirmed),
+            ("unchanged", counts.unchanged),
+            ("deferred", counts.deferred),
+            ("held", counts.held),
+            ("conflict", counts.conflict),
+            ("failed", counts.failed),
+        ] {
+            self.users.add(u64::try_from(users).unwrap_or(0), &[KeyValue::new("result", result)]);
+        }
+    }
+
+    pub(crate) fn landed(&self, users: usize) {
+        self.landed.add(users as u64, &[]);
+    }
+}

@@ -1,0 +1,212 @@
+//! Intents whose outcome is open: left behind by a lost reply, a slow operation or a process that died.
+//!
+//! A known operation is asked for. Without one, reading decides: two equal reads some minutes apart show whether the
+//! write happened. Nothing is ever sent again from here; when an intent ends, its user becomes due and a new job
+//! plans from what is really there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_domain::ladder::DeferReason;
+use tandem_domain::policy::{PolicyType, same_policy_name};
+use tandem_domain::{Number, PbxUserId};
+use tandem_graph::{ErrorClass, GraphError, OperationRef, OperationStatus, TenantClient};
+use tandem_runtime::{BoxError, chain};
+use tandem_store::StoreError;
+use tandem_store::intents::{self, DueIntent, IntentEnd};
+use tandem_store::users::{self, Stood};
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+
+/// Intents looked at in one go.
+const BATCH: i64 = 50;
+/// While one process looks, others leave the intent alone.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Looks at open intents until stopped.
+pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), BoxError> {
+    while !stop.is_cancelled() {
+        if let Err(error) = pass(&shared).await {
+            tracing::warn!(error = %chain(&error), "open intents could not be looked at; trying again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(shared.settings.look) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    Ok(())
+}
+
+async fn pass(shared: &Shared) -> Result<(), StoreError> {
+    for intent in intents::take_due(&shared.store, BATCH, HOLD).await? {
+        let Some(tenant) = intent.tenant else { continue };
+        let client = shared.graph.tenant(tenant.0).with_correlation(intent.job.0);
+        let found = look(shared, &client, &intent).await;
+        record(shared, &intent, found).await?;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+enum Found {
+    /// The intent ends.
+    End(IntentEnd, String),
+    /// What a read showed; not yet twice.
+    Read(String),
+    /// Look again later.
+    Later(String),
+}
+
+async fn look(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Found {
+    let age = intent.now - intent.created_at;
+    if age >= shared.settings.operation_life {
+        return Found::End(IntentEnd::GivenUp, "Microsoft did not finish the change within a day".to_owned());
+    }
+    let followed = match &intent.operation {
+        Some(operation) => by_operation(client, intent, operation).await,
+        None => by_reading(shared, client, intent).await,
+    };
+    followed.unwrap_or_else(|error| Found::Later(chain(&error)))
+}
+
+async fn by_operation(
+    client: &TenantClient,
+    intent: &DueIntent,
+    operation: &str,
+) -> Result<Found, GraphError> {
+    match client.operation(&OperationRef::new(operation)).await {
+        Ok(found) if found.status == OperationStatus::Succeeded => {
+            // the operation says so; it counts once a read agrees
+            if effect_shows(client, intent).await? {
+                Ok(Found::End(IntentEnd::Done, "operation succeeded".to_owned()))
+            } else {
+                Ok(Found::Later("operation succeeded, its effect does not show yet".to_owned()))
+            }
+        }
+        Ok(found) if matches!(found.status, OperationStatus::Failed | OperationStatus::Skipped) => {
+            Ok(Found::End(IntentEnd::Refused, found.detail().unwrap_or("operation failed").to_owned()))
+        }
+        Ok(found) => Ok(Found::Later(format!("operation is {}", found.status.as_str()))),
+        Err(error) if error.class() == ErrorClass::NotFound => {
+            let shows = effect_shows(client, intent).await?;
+            Ok(Found::Read(if shows { SHOWS } else { ABSENT }.to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+const SHOWS: &str = "effect shows";
+const ABSENT: &str = "effect does not show";
+
+async fn by_reading(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Result<Found, GraphError> {
+    let value = if effect_shows(client, intent).await? { SHOWS } else { ABSENT };
+    if let Some((at, before)) = &intent.read
+        && before == value
+        && intent.now - *at >= shared.settings.equal_reads
+    {
+        let end = if value == SHOWS { IntentEnd::Done } else { IntentEnd::NotDone };
+        return Ok(Found::End(end, format!("two equal reads: {value}")));
+    }
+    Ok(Found::Read(value.to_owned()))
+}
+
+/// Whether the tenant looks as it would after the write.
+async fn effect_shows(client: &TenantClient, intent: &DueIntent) -> Result<bool, GraphError> {
+    match (intent.action.as_str(), &intent.number, &intent.policy_type) {
+        ("assign_number" | "unassign_number", Some(number), _) => {
+            let held = client.number_assignment_by_number(number).await?;
+            let ours = held.is_some_and(|held| held.holder() == Some(intent.oid.0));
+            Ok(ours == (intent.action == "assign_number"))
+        }
+        (action, _, Some(policy_type)) => {
+            let record = client.user_configuration(intent.oid.0).await?;
+            let name = intent.policy_name.as_deref().unwrap_or_default();
+            let there = record
+                .as_ref()
+                .and_then(|r| r.policy(policy_type))
+                .and_then(|p| p.display_name.as_deref())
+                .is_some_and(|shown| same_policy_name(shown, name));
+            Ok(there == (action == "assign_policy"))
+        }
+        _ => Ok(false),
+    }
+}
+
+async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(), StoreError> {
+    let mut tx = shared.store.begin("intents.reconcile").await?;
+    match found {
+        Found::End(end, detail) => {
+            tracing::info!(account = %intent.account, job = %intent.job, action = %intent.action, outcome = end.as_str(), detail = %detail, "open write resolved");
+            intents::end(&mut tx, intent.id, end, Some(&detail), None).await?;
+            if end == IntentEnd::Done
+                && let Some(effect) = Effect::of(intent)
+            {
+                users::stood(&mut tx, intent.account, intent.oid, &intent.user, &effect.as_stood()).await?;
+            }
+            if end != IntentEnd::GivenUp {
+                resolved(&mut tx, intent, &intent.user).await?;
+            }
+        }
+        Found::Read(value) => {
+            // the same value read again keeps the time of the first read, which the distance is counted from
+            let same = intent.read.as_ref().is_some_and(|(_, before)| *before == value);
+            let (at, wait) = match &intent.read {
+                Some((at, _)) if same => {
+                    let left = shared
+                        .settings
+                        .equal_reads
+                        .saturating_sub(Duration::try_from(intent.now - *at).unwrap_or_default());
+                    (*at, left.max(Duration::from_millis(100)))
+                }
+                _ => (intent.now, shared.settings.equal_reads),
+            };
+            intents::noted(&mut tx, intent.id, Some((at, &value)), wait, None).await?;
+        }
+        Found::Later(detail) => {
+            let waited = Duration::try_from(intent.now - intent.created_at).unwrap_or_default();
+            let wait = (waited / 2).clamp(
+                shared.settings.ladder(time::Duration::seconds(10)),
+                shared.settings.ladder(time::Duration::minutes(15)),
+            );
+            let read = intent.read.as_ref().map(|(at, value)| (*at, value.as_str()));
+            intents::noted(&mut tx, intent.id, read, wait, Some(&detail)).await?;
+        }
+    }
+    tx.commit().await
+}
+
+async fn resolved(tx: &mut tandem_store::Tx, intent: &DueIntent, user: &PbxUserId) -> Result<(), StoreError> {
+    let detail = "the outcome of an earlier change is known now";
+    users::due_now(tx, intent.account, user, DeferReason::OutcomeUnknown, detail, intent.job).await
+}
+
+/// An intent's effect on what stands, with its texts owned.
+enum Effect {
+    NumberOn(String),
+    NumberOff(String),
+    PolicyOn(PolicyType, String),
+    PolicyOff(PolicyType),
+}
+
+impl Effect {
+    fn of(intent: &DueIntent) -> Option<Self> {
+        let number = || Number::parse(intent.number.as_deref()?).ok().map(|n| n.to_string());
+        let policy = || intent.policy_type.clone().map(PolicyType);
+        Some(match intent.action.as_str() {
+            "assign_number" => Self::NumberOn(number()?),
+            "unassign_number" => Self::NumberOff(number()?),
+            "assign_policy" => Self::PolicyOn(policy()?, intent.policy_name.clone()?),
+            _ => Self::PolicyOff(policy()?),
+        })
+    }
+
+    fn as_stood(&self) -> Stood<'_> {
+        match self {
+            Self::NumberOn(number) => Stood::NumberOn(number),
+            Self::NumberOff(number) => Stood::NumberOff(number),
+            Self::PolicyOn(policy_type, name) => Stood::PolicyOn(policy_type, name),
+            Self::PolicyOff(policy_type) => Stood::PolicyOff(policy_type),
+        }
+    }
+}

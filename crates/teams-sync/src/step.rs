@@ -1,0 +1,328 @@
+//! One step: intent, request, operation, outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tandem_domain::ladder::DeferReason;
+use tandem_domain::plan::{Action, Step};
+use tandem_graph::{
+    AssignNumber, ErrorClass, GraphError, OperationRef, OperationStatus, PolicyId, RequestIds, TenantClient,
+};
+use tandem_runtime::failpoint;
+use tandem_store::StoreError;
+use tandem_store::claims::NewEvent;
+use tandem_store::intents::{self, IntentEnd, NewIntent};
+use tandem_store::users::{self, Stood};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::Shared;
+use crate::journal::Journal;
+use crate::lease::Lease;
+
+/// How a step ended.
+#[derive(Clone, Debug)]
+pub(crate) enum StepEnd {
+    /// Its effect is there, as far as Microsoft says; the intent to open again should no read agree.
+    Done { intent: Option<Uuid> },
+    /// Not possible yet.
+    Deferred { reason: DeferReason, text: String },
+    /// Refused until something changes.
+    Failed { code: String, text: String },
+    /// Not started: a successor waits, or trust in the claim has ended.
+    NotStarted,
+    /// The whole job cannot go on.
+    Abort { code: &'static str, text: String },
+}
+
+/// What steps of one claim work with.
+#[derive(Clone, Debug)]
+pub(crate) struct Hands {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: TenantClient,
+    pub(crate) journal: Journal,
+    pub(crate) lease: Arc<Lease>,
+}
+
+/// What Microsoft answered to the request of a step.
+enum Sent {
+    Operation(OperationRef, RequestIds),
+    AtOnce(RequestIds),
+    NotNeeded,
+}
+
+impl Hands {
+    /// Runs a step to its outcome.
+    #[tracing::instrument(name = "teams-sync.step", skip_all, fields(step = step.no, action = step.action.kind()))]
+    pub(crate) async fn run(&self, step: &Step) -> Result<StepEnd, StoreError> {
+        let mut tries = self.shared.settings.step_retries.iter();
+        loop {
+            let end = self.attempt(step).await?;
+            let StepEnd::Deferred { reason: DeferReason::Transient, .. } = &end else { return Ok(end) };
+            let Some(wait) = tries.next() else { return Ok(end) };
+            if self.lease.must_give_way() {
+                return Ok(end);
+            }
+            sleep(wait.mul_f64(0.75 + self.shared.ids.fraction() / 2.0)).await;
+        }
+    }
+
+    async fn attempt(&self, step: &Step) -> Result<StepEnd, StoreError> {
+        let _slot = match step.action.number() {
+            Some(_) => Some(self.client.operation_slot().await),
+            None => None,
+        };
+        if !self.lease.may_start() {
+            return Ok(StepEnd::NotStarted);
+        }
+        let intent = self.shared.ids.v7(&self.shared.clock);
+        let request_id = self.shared.ids.v4();
+        if !self.open_intent(step, intent, request_id).await? {
+            let text = "an earlier write to this user or number has no known outcome yet".to_owned();
+            return Ok(StepEnd::Deferred { reason: DeferReason::OutcomeUnknown, text });
+        }
+        failpoint::hit("wrk.after_intent_before_send");
+        match self.send(step, request_id).await {
+            Ok(Sent::NotNeeded) => {
+                self.effect_known(step, intent, None).await?;
+                Ok(StepEnd::Done { intent: None })
+            }
+            Ok(Sent::AtOnce(ids)) => {
+                self.effect_known(step, intent, Some(&ids)).await?;
+                Ok(StepEnd::Done { intent: None })
+            }
+            Ok(Sent::Operation(operation, ids)) => {
+                failpoint::hit("wrk.after_202_before_location_saved");
+                self.accepted(step, intent, &operation, &ids).await?;
+                self.follow(step, intent, &operation).await
+            }
+            Err(error) => self.not_sent(step, intent, &error).await,
+        }
+    }
+
+    async fn open_intent(&self, step: &Step, id: Uuid, client_request_id: Uuid) -> Result<bool, StoreError> {
+        let (policy_type, policy_name) = match &step.action {
+            Action::AssignPolicy { policy_type, name, .. } | Action::UnassignPolicy { policy_type, name } => {
+                (Some(policy_type.0.as_str()), Some(name.as_str()))
+            }
+            Action::AssignNumber { .. } | Action::UnassignNumber { .. } => (None, None),
+        };
+        let new = NewIntent {
+            id,
+            account: self.journal.account,
+            job: self.journal.job,
+            epoch: self.journal.epoch,
+            step: step.no,
+            user: &step.user,
+            oid: step.oid,
+            action: step.action.kind(),
+            number: step.action.number().map(tandem_domain::Number::as_str),
+            policy_type,
+            policy_name,
+            client_request_id,
+            look_after: self.shared.settings.intent_patience,
+        };
+        let mut tx = self.journal.begin("intents.open").await?;
+        if !intents::open(&mut tx, &new).await? {
+            return Ok(false);
+        }
+        let event = self.event(step, "sent", None, json!({ "client_request_id": client_request_id }));
+        self.journal.commit(tx, vec![event]).await?;
+        Ok(true)
+    }
+
+    async fn send(&self, step: &Step, id: Uuid) -> Result<Sent, GraphError> {
+        match &step.action {
+            Action::AssignNumber { number, location_id } => {
+                let request = AssignNumber {
+                    number: number.as_str().to_owned(),
+                    target: step.oid.0,
+                    location_id: location_id.clone(),
+                };
+                let accepted = self.client.assign_number(&request, id).await?;
+                Ok(Sent::Operation(accepted.operation, accepted.ids))
+            }
+            Action::UnassignNumber { number } => {
+                // the request names no holder, so who holds the number now is looked up first
+                let held = self.client.number_assignment_by_number(number.as_str()).await?;
+                if held.is_none_or(|held| held.holder() != Some(step.oid.0)) {
+                    return Ok(Sent::NotNeeded);
+                }
+                let accepted = self.client.unassign_number(number.as_str(), id).await?;
+                Ok(Sent::Operation(accepted.operation, accepted.ids))
+            }
+            Action::AssignPolicy { policy_type, policy_id, .. } => {
+                let policy = PolicyId(policy_id.clone());
+                Ok(Sent::AtOnce(
+                    self.client.assign_policy(step.oid.0, &policy_type.0, &policy, id).await?.ids,
+                ))
+            }
+            Action::UnassignPolicy { policy_type, .. } => {
+                Ok(Sent::AtOnce(self.client.unassign_policy(step.oid.0, &policy_type.0, id).await?.ids))
+            }
+        }
+    }
+
+    async fn accepted(
+        &self,
+        step: &Step,
+        intent: Uuid,
+        operation: &OperationRef,
+        ids: &RequestIds,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.journal.begin("intents.accepted").await?;
+        let patience = self.shared.settings.intent_patience;
+        intents::accepted(&mut tx, intent, operation.as_str(), ids.request_id.as_deref(), patience).await?;
+        let event = self.event(step, "accepted", Some(ids), json!({ "operation": operation.as_str() }));
+        self.journal.commit(tx, vec![event]).await
+    }
+
+    /// Polls an operation until it ends or patience does; then the user is deferred and the intent stays locked.
+    async fn follow(
+        &self,
+        step: &Step,
+        intent: Uuid,
+        operation: &OperationRef,
+    ) -> Result<StepEnd, StoreError> {
+        let settings = &self.shared.settings;
+        let started = Instant::now();
+        let mut wait = self.shared.pace.first_poll(self.client.id(), settings.first_poll);
+        let last = started + settings.operation_patience;
+        loop {
+            sleep(wait.min(last.saturating_duration_since(Instant::now()))).await;
+            failpoint::hit("wrk.op_running");
+            match self.client.operation(operation).await {
+                Ok(found) if found.status == OperationStatus::Succeeded => {
+                    self.shared.pace.took(self.client.id(), started.elapsed());
+                    self.effect_known(step, intent, None).await?;
+                    return Ok(StepEnd::Done { intent: Some(intent) });
+                }
+                Ok(found) if matches!(found.status, OperationStatus::Failed | OperationStatus::Skipped) => {
+                    let detail = found.detail().unwrap_or("Microsoft gave no reason").to_owned();
+                    self.end_intent(step, intent, IntentEnd::Refused, &detail, None, "failed").await?;
+                    return Ok(refused(&detail));
+                }
+                Ok(_) => {}
+                // the operation can still be asked for later; whatever this is, it says nothing about the write
+                Err(error) => {
+                    tracing::debug!(error = %tandem_runtime::chain(&error), "operation could not be read");
+                }
+            }
+            if Instant::now() >= last || !self.lease.may_start() {
+                let text = "Microsoft has accepted the change and not finished it yet".to_owned();
+                return Ok(StepEnd::Deferred { reason: DeferReason::OperationRunning, text });
+            }
+            wait = wait.mul_f64(1.5).min(Duration::from_secs(30));
+        }
+    }
+
+    async fn not_sent(&self, step: &Step, intent: Uuid, error: &GraphError) -> Result<StepEnd, StoreError> {
+        let text = tandem_runtime::chain(error);
+        if error.effect() == tandem_graph::Effect::Unknown {
+            let mut tx = self.journal.begin("intents.unknown").await?;
+            // the first of the two equal reads follows at once
+            intents::unknown(&mut tx, intent, &text, Duration::ZERO).await?;
+            let event = self.event(step, "unknown", error.ids(), json!({ "detail": text }));
+            self.journal.commit(tx, vec![event]).await?;
+            let text = "the reply to a change was lost; reading will show whether it was made".to_owned();
+            return Ok(StepEnd::Deferred { reason: DeferReason::OutcomeUnknown, text });
+        }
+        let outcome = if error.class() == ErrorClass::Stopped { "not_sent" } else { "failed" };
+        self.end_intent(step, intent, IntentEnd::Refused, &text, error.ids(), outcome).await?;
+        Ok(refusal_end(error, text))
+    }
+
+    /// The write had its effect: the intent ends and what stands is noted, in one transaction.
+    async fn effect_known(
+        &self,
+        step: &Step,
+        intent: Uuid,
+        ids: Option<&RequestIds>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.journal.begin("intents.done").await?;
+        let request_id = ids.and_then(|ids| ids.request_id.as_deref());
+        intents::end(&mut tx, intent, IntentEnd::Done, None, request_id).await?;
+        users::stood(&mut tx, self.journal.account, step.oid, &step.user, &effect_of(&step.action)).await?;
+        let event = self.event(step, "done", ids, json!({}));
+        self.journal.commit(tx, vec![event]).await
+    }
+
+    async fn end_intent(
+        &self,
+        step: &Step,
+        intent: Uuid,
+        end: IntentEnd,
+        detail: &str,
+        ids: Option<&RequestIds>,
+        outcome: &'static str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.journal.begin("intents.end").await?;
+        let request_id = ids.and_then(|ids| ids.request_id.as_deref());
+        intents::end(&mut tx, intent, end, Some(detail), request_id).await?;
+        let event = self.event(step, outcome, ids, json!({ "detail": detail }));
+        self.journal.commit(tx, vec![event]).await
+    }
+
+    fn event(&self, step: &Step, outcome: &str, ids: Option<&RequestIds>, more: Value) -> NewEvent {
+        let mut data = json!({
+            "step": step.no,
+            "pbx_user_id": step.user,
+            "microsoft_user": step.oid,
+            "action": step.action.kind(),
+            "outcome": outcome,
+            "before": step.before,
+            "after": step.after,
+            "reason": step.reason,
+            "request_id": ids.and_then(|ids| ids.request_id.clone()),
+        });
+        if let (Value::Object(data), Value::Object(more)) = (&mut data, more) {
+            data.extend(more);
+        }
+        NewEvent { kind: "step", data }
+    }
+}
+
+/// The effect of an action on what stands.
+pub(crate) fn effect_of(action: &Action) -> Stood<'_> {
+    match action {
+        Action::AssignNumber { number, .. } => Stood::NumberOn(number.as_str()),
+        Action::UnassignNumber { number } => Stood::NumberOff(number.as_str()),
+        Action::AssignPolicy { policy_type, name, .. } => Stood::PolicyOn(policy_type, name),
+        Action::UnassignPolicy { policy_type, .. } => Stood::PolicyOff(policy_type),
+    }
+}
+
+/// What a failed operation means. Microsoft gives free text only; the texts are those of the same backend's
+/// PowerShell module, and whatever is not recognised is a failure that shows Microsoft's words.
+pub(crate) fn refused(detail: &str) -> StepEnd {
+    let text = detail.to_owned();
+    let lower = detail.to_lowercase();
+    if lower.contains("service is unavailable") || lower.contains("try again") || lower.contains("right now")
+    {
+        StepEnd::Deferred { reason: DeferReason::Transient, text }
+    } else if lower.contains("already been assigned") || lower.contains("belongs to another") {
+        StepEnd::Failed { code: "number_taken".to_owned(), text }
+    } else if lower.contains("license") || lower.contains("licence") {
+        StepEnd::Failed { code: "no_phone_licence".to_owned(), text }
+    } else {
+        StepEnd::Failed { code: "operation_failed".to_owned(), text }
+    }
+}
+
+fn refusal_end(error: &GraphError, text: String) -> StepEnd {
+    match error.class() {
+        ErrorClass::Throttled { .. } => StepEnd::Deferred { reason: DeferReason::Throttled, text },
+        ErrorClass::Transient | ErrorClass::Protocol | ErrorClass::Conflict | ErrorClass::Gone => {
+            StepEnd::Deferred { reason: DeferReason::Transient, text }
+        }
+        ErrorClass::NotFound => StepEnd::Deferred { reason: DeferReason::NotInTeamsYet, text },
+        ErrorClass::BadRequest => StepEnd::Failed { code: "refused_by_microsoft".to_owned(), text },
+        ErrorClass::Unauthorized | ErrorClass::Forbidden => {
+            StepEnd::Abort { code: "permission_missing", text }
+        }
+        ErrorClass::Token(kind) => StepEnd::Abort { code: crate::job::token_code(kind), text },
+        ErrorClass::Stopped => StepEnd::NotStarted,
+        _ => StepEnd::Deferred { reason: DeferReason::Transient, text },
+    }
+}

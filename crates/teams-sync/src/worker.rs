@@ -1,0 +1,217 @@
+//! Claiming jobs and keeping the claims.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tandem_domain::JobId;
+use tandem_domain::job::JobType;
+use tandem_runtime::health::Check;
+use tandem_runtime::{BoxError, Ctx, chain, trace};
+use tandem_store::StoreError;
+use tandem_store::claims::{self, Claim};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::lease::Lease;
+use crate::{Shared, job};
+
+/// Jobs claimed in one statement.
+const BATCH: usize = 500;
+
+#[derive(Debug)]
+struct InHand {
+    epoch: i32,
+    lease: Arc<Lease>,
+}
+
+/// Claims jobs, renews the claims, and runs each in a task of its own.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    ctx: Ctx,
+    auto: Arc<Semaphore>,
+    manual: Arc<Semaphore>,
+    in_hand: Mutex<HashMap<JobId, InHand>>,
+    passing: tokio::sync::Mutex<()>,
+    check: Check,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, ctx: &Ctx) -> Self {
+        Self {
+            auto: Arc::new(Semaphore::new(shared.settings.auto_slots)),
+            manual: Arc::new(Semaphore::new(shared.settings.manual_slots)),
+            shared,
+            ctx: ctx.clone(),
+            in_hand: Mutex::new(HashMap::new()),
+            passing: tokio::sync::Mutex::new(()),
+            check: ctx.health.register("teams-sync.claim"),
+        }
+    }
+
+    /// Claims what waits, as far as there are permits. Manual jobs have permits of their own.
+    pub(crate) async fn claim_pass(self: &Arc<Self>) -> Result<(), StoreError> {
+        let _one_at_a_time = self.passing.lock().await;
+        for (job_type, slots) in [(JobType::Manual, &self.manual), (JobType::Auto, &self.auto)] {
+            loop {
+                if self.ctx.shutdown.is_cancelled() {
+                    return Ok(());
+                }
+                let mut permits = Vec::new();
+                while permits.len() < BATCH
+                    && let Ok(permit) = Arc::clone(slots).try_acquire_owned()
+                {
+                    permits.push(permit);
+                }
+                if permits.is_empty() {
+                    break;
+                }
+                let settings = &self.shared.settings;
+                let asked_at = Instant::now();
+                let most = i64::try_from(permits.len()).unwrap_or(i64::MAX);
+                let found =
+                    claims::claim(&self.shared.store, &settings.worker, job_type, most, settings.lease)
+                        .await?;
+                let full = found.len() == permits.len();
+                for (claim, permit) in found.into_iter().zip(permits) {
+                    self.take(claim, permit, asked_at);
+                }
+                if !full {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_over_pass(self: &Arc<Self>) -> Result<(), StoreError> {
+        let settings = &self.shared.settings;
+        let Ok(permit) = Arc::clone(&self.auto).try_acquire_owned() else { return Ok(()) };
+        let mut permits = vec![permit];
+        while permits.len() < BATCH
+            && let Ok(permit) = Arc::clone(&self.auto).try_acquire_owned()
+        {
+            permits.push(permit);
+        }
+        let asked_at = Instant::now();
+        let most = i64::try_from(permits.len()).unwrap_or(i64::MAX);
+        let found =
+            claims::take_over(&self.shared.store, &settings.worker, most, settings.lease, settings.wait_out)
+                .await?;
+        for (claim, permit) in found.into_iter().zip(permits) {
+            tracing::warn!(account = %claim.account, job = %claim.job, epoch = claim.epoch, "job taken over from a silent worker");
+            self.take(claim, permit, asked_at);
+        }
+        Ok(())
+    }
+
+    fn take(self: &Arc<Self>, claim: Claim, permit: OwnedSemaphorePermit, asked_at: Instant) {
+        let settings = &self.shared.settings;
+        let lease = Arc::new(Lease::new(asked_at, settings.lease, settings.lease_margin));
+        let (id, epoch) = (claim.job, claim.epoch);
+        self.hand().insert(id, InHand { epoch, lease: Arc::clone(&lease) });
+        let worker = Arc::clone(self);
+        let span = tracing::info_span!("teams-sync.claimed", account = %claim.account, job = %id);
+        if let Some(parent) = &claim.traceparent {
+            trace::set_parent(&span, parent);
+        }
+        self.ctx.spawn_once(
+            "teams-sync.job",
+            async move {
+                let _permit = permit;
+                let lost = lease.lost.clone();
+                let outcome = tokio::select! {
+                    outcome = job::run(Arc::clone(&worker.shared), claim, lease) => outcome,
+                    () = lost.cancelled() => Err(StoreError::Superseded { work: "jobs.run" }),
+                };
+                worker.hand().remove(&id);
+                if let Err(error) = outcome {
+                    // the claim ends by itself and the job is taken over: nothing is lost
+                    tracing::warn!(job = %id, epoch, error = %chain(&error), "job left to its next claim");
+                }
+                drop(_permit);
+                // an account whose next job was waiting, or one that found no permit, can start now
+                if let Err(error) = worker.claim_pass().await {
+                    tracing::warn!(error = %chain(&error), "jobs could not be claimed; the sweep goes on");
+                }
+                Ok(())
+            }
+            .instrument(span),
+        );
+    }
+
+    fn hand(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, InHand>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for waiting jobs and silent workers without being told.
+    pub(crate) async fn claim_until(self: Arc<Self>, stop: CancellationToken) -> Result<(), BoxError> {
+        while !stop.is_cancelled() {
+            let pass = async {
+                self.claim_pass().await?;
+                self.take_over_pass().await
+            };
+            match pass.await {
+                Ok(()) => self.check.ok(),
+                Err(error) => {
+                    self.check.degraded(chain(&error));
+                    tracing::warn!(error = %chain(&error), "jobs could not be claimed; trying again");
+                }
+            }
+            tokio::select! {
+                () = sleep(self.shared.settings.sweep) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        for held in self.hand().values() {
+            held.lease.ask_to_give_way();
+        }
+        Ok(())
+    }
+
+    /// Renews the claims until every job has ended, also while the process is asked to stop.
+    pub(crate) async fn beat_until(self: Arc<Self>, stop: CancellationToken) -> Result<(), BoxError> {
+        loop {
+            let asked_at = Instant::now();
+            let mine: Vec<(JobId, i32)> = self.hand().iter().map(|(job, held)| (*job, held.epoch)).collect();
+            if mine.is_empty() && stop.is_cancelled() {
+                return Ok(());
+            }
+            if !mine.is_empty() {
+                self.beat(asked_at, &mine).await;
+            }
+            let pause = if stop.is_cancelled() {
+                std::time::Duration::from_millis(200).min(self.shared.settings.heartbeat)
+            } else {
+                self.shared.settings.heartbeat
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    async fn beat(&self, asked_at: Instant, mine: &[(JobId, i32)]) {
+        let settings = &self.shared.settings;
+        match claims::heartbeat(&self.shared.store, &settings.worker, mine, settings.lease).await {
+            Ok(ours) => {
+                let ours: HashMap<JobId, bool> = ours.into_iter().collect();
+                let hand = self.hand();
+                for (job, epoch) in mine {
+                    let Some(held) = hand.get(job).filter(|held| held.epoch == *epoch) else { continue };
+                    match ours.get(job) {
+                        Some(give_way) => {
+                            held.lease.renewed(asked_at, settings.lease, settings.lease_margin, *give_way);
+                        }
+                        None => held.lease.lost.cancel(),
+                    }
+                }
+            }
+            // trust ends by itself; the job stops starting requests before its lease ends
+            Err(error) => tracing::warn!(error = %chain(&error), "claims could not be renewed; trying again"),
+        }
+    }
+}
