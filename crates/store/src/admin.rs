@@ -1,8 +1,8 @@
-//! Accounts, licences, mappings, policy rules, and what people asked for.
+//! Accounts, licences, mappings, policy rules, what people asked for, and what operators look at.
 
-use crate::sql::statements;
-
-statements! {
-    /// Account by its short name.
-    BY_NAME = "select account_id from admin.accounts where name = $1";
-}
+pub mod accounts;
+pub mod jobs;
+pub mod requests;
+pub mod save;
+pub mod server;
+pub mod sources;

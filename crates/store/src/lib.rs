@@ -27,14 +27,19 @@ pub mod windows;
 
 pub use error::StoreError;
 pub use login::Login;
-pub use migrate::{applied_version, migrate, newest_version};
+pub use migrate::{applied_version, migrate, migrations_digest, newest_version};
 pub use pool::{DbConfig, Store, Tx};
 
 /// Every statement of this crate by name.
 #[must_use]
 pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
-        admin::STATEMENTS,
+        admin::accounts::STATEMENTS,
+        admin::jobs::STATEMENTS,
+        admin::requests::STATEMENTS,
+        admin::save::STATEMENTS,
+        admin::server::STATEMENTS,
+        admin::sources::STATEMENTS,
         change::STATEMENTS,
         cut::STATEMENTS,
         log::STATEMENTS,

@@ -22,9 +22,9 @@ const ROWS: &[(&str, &str)] = &[
     ("admin.requests", "(request_id, account_id, kind, scope, person) values ({u}, {a}, 'sync', 'all', 'test')"),
     ("pbx.bindings", "(source, account_key, account_id) values ('pbx', 'key-{n}', {a})"),
     ("pbx.profiles", "(account_id, pbx_user_id, source, profile, digest) values ({a}, '101', 'pbx', '{}', 1)"),
-    ("pbx.spool", "(run, seq, account_id, pbx_user_id, profile, digest) values ({u}, 1, {a}, '101', '{}', 1)"),
+    ("pbx.spool", "(source, run, seq, account_id, pbx_user_id) values ('pbx', {u}, 1, {a}, '101')"),
     ("pbx.held_deletions", "(account_id, source, missing, known) values ({a}, 'pbx', 1, 2)"),
-    ("pbx.push_receipts", "(account_id, webhook_id, body_digest, gen) values ({a}, 'msg', '', 1)"),
+    ("pbx.push_receipts", "(account_id, webhook_id, body_digest, gen, changed) values ({a}, 'msg', '', 1, 1)"),
     ("change.generations", "(account_id, gen) values ({a}, 1)"),
     (
         "change.log",

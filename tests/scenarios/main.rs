@@ -1,0 +1,3 @@
+//! Scenarios over the whole system: real PostgreSQL, real broker, real HTTP to the simulator.
+
+mod main_job;
