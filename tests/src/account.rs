@@ -41,7 +41,9 @@ impl Account {
     /// The Microsoft user it is mapped to.
     #[must_use]
     pub fn oid(&self, i: u32) -> ObjectId {
-        ObjectId(Uuid::from_u128(0x0a00_0000_0000_4000_8000_0000_0000_0000 | (u128::from(self.number) << 32) | u128::from(i)))
+        ObjectId(Uuid::from_u128(
+            0x0a00_0000_0000_4000_8000_0000_0000_0000 | (u128::from(self.number) << 32) | u128::from(i),
+        ))
     }
 
     /// Sign-in name of the Microsoft user.
@@ -53,7 +55,8 @@ impl Account {
     /// A number of this account, from the ranges reserved for fiction, widened by an extension.
     #[must_use]
     pub fn telephone(&self, i: u32) -> String {
-        format!("+1212555{:02}{:02}", 1, i % 100) + &if i < 100 { String::new() } else { format!("{:04}", i / 100) }
+        format!("+1212555{:02}{:02}", 1, i % 100)
+            + &if i < 100 { String::new() } else { format!("{:04}", i / 100) }
     }
 
     /// A profile with that number.
@@ -79,7 +82,9 @@ impl Tester {
     pub async fn account(&mut self, users: u32) -> Result<Account> {
         self.accounts += 1;
         let account = Account {
-            id: AccountId(Uuid::from_u128(0xacc0_0000_0000_4000_8000_0000_0000_0000 | u128::from(self.accounts))),
+            id: AccountId(Uuid::from_u128(
+                0xacc0_0000_0000_4000_8000_0000_0000_0000 | u128::from(self.accounts),
+            )),
             name: format!("account{}", self.accounts),
             tenant: Uuid::from_u128(0x7e0a_0000_0000_4000_8000_0000_0000_0000 | u128::from(self.accounts)),
             number: self.accounts,
@@ -91,7 +96,10 @@ impl Tester {
             .bind(i32::try_from(users)? + 10)
             .execute(&self.admin)
             .await?;
-        sqlx::query("insert into change.generations (account_id) values ($1)").bind(account.id.0).execute(&self.admin).await?;
+        sqlx::query("insert into change.generations (account_id) values ($1)")
+            .bind(account.id.0)
+            .execute(&self.admin)
+            .await?;
         sqlx::query(
             "insert into vault.authorizations (account_id, tenant_id, client_id, state, bound_by) values ($1, $2, $3, 'healthy', 'test')",
         )
@@ -166,11 +174,13 @@ impl Tester {
         let mut tx = store.begin("test.save").await?;
         let mut changes = Vec::new();
         for (i, profile) in profiles {
-            let before: Value = sqlx::query_scalar("select profile from pbx.profiles where account_id = $1 and pbx_user_id = $2")
-                .bind(account.id.0)
-                .bind(account.user(*i).0)
-                .fetch_one(&mut *tx)
-                .await?;
+            let before: Value = sqlx::query_scalar(
+                "select profile from pbx.profiles where account_id = $1 and pbx_user_id = $2",
+            )
+            .bind(account.id.0)
+            .bind(account.user(*i).0)
+            .fetch_one(&mut *tx)
+            .await?;
             let before: Profile = serde_json::from_value(before)?;
             let fields = before.changed_fields(profile);
             if fields.is_empty() {
@@ -213,7 +223,10 @@ impl Tester {
         let path = format!("tenants/{}/users/{}", account.tenant, account.oid(i).0);
         let user = self.switch(reqwest::Method::GET, &path, None).await?;
         let number = user["numbers"].as_array().and_then(|numbers| {
-            numbers.iter().find_map(|n| n["telephoneNumber"].as_str().or_else(|| n.as_str())).map(str::to_owned)
+            numbers
+                .iter()
+                .find_map(|n| n["telephoneNumber"].as_str().or_else(|| n.as_str()))
+                .map(str::to_owned)
         });
         Ok(TeamsUser { number, voice: user["enterpriseVoice"].as_bool().unwrap_or(false) })
     }
@@ -228,5 +241,142 @@ impl Tester {
             numbers.push(self.teams(account, i).await?.number);
         }
         Ok(numbers)
+    }
+}
+
+/// Verbs beside the saving of profiles.
+impl Tester {
+    async fn record_one(
+        &self,
+        account: &Account,
+        user: Option<PbxUserId>,
+        kind: ChangeKind,
+        fields: Vec<&'static str>,
+    ) -> Result<()> {
+        let ctx = self.context();
+        let store = self.store(Login::Operator);
+        let mut tx = store.begin("test.record").await?;
+        let change = NewChange {
+            account: account.id,
+            user: user.clone(),
+            kind,
+            fields,
+            before: None,
+            after: None,
+            detected_at: ctx.clock.now(),
+            saved_at: None,
+        };
+        let generation =
+            record(&mut tx, "test", &[change]).await?.first().context("nothing recorded")?.generation;
+        let users: Vec<PbxUserId> = user.into_iter().collect();
+        let announcer = Announcer::new(self.subjects(), "test", &ctx);
+        let now = ctx.clock.now();
+        outbox::put(&mut tx, &announcer.changed(account.id, generation, &users, now, now)?).await?;
+        tx.commit().await?;
+        store.close().await;
+        Ok(())
+    }
+
+    /// Takes a mapping away.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn unmap(&self, account: &Account, i: u32) -> Result<()> {
+        sqlx::query("delete from admin.mappings where account_id = $1 and pbx_user_id = $2")
+            .bind(account.id.0)
+            .bind(account.user(i).0)
+            .execute(&self.admin)
+            .await?;
+        self.record_one(account, Some(account.user(i)), ChangeKind::Unmapped, vec!["microsoft_user"]).await
+    }
+
+    /// Deletes a PBX user, as a confirmed deletion is recorded.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn delete(&self, account: &Account, i: u32) -> Result<()> {
+        sqlx::query("update pbx.profiles set deleted_at = now() where account_id = $1 and pbx_user_id = $2")
+            .bind(account.id.0)
+            .bind(account.user(i).0)
+            .execute(&self.admin)
+            .await?;
+        self.record_one(account, Some(account.user(i)), ChangeKind::Deleted, vec![]).await
+    }
+
+    /// Changes a setting and records it.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn setting(&self, account: &Account, field: &'static str, sql: &'static str) -> Result<()> {
+        sqlx::query(sql).execute(&self.admin).await?;
+        self.record_one(account, None, ChangeKind::Settings, vec![field]).await
+    }
+
+    /// Sets the policy rules of an account before anything happens.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn rules(&self, account: &Account, rules: &[Value]) -> Result<()> {
+        for (position, rule) in rules.iter().enumerate() {
+            sqlx::query("insert into admin.policy_rules (account_id, position, rule) values ($1, $2, $3)")
+                .bind(account.id.0)
+                .bind(i32::try_from(position)?)
+                .bind(rule)
+                .execute(&self.admin)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A person asks for a sync.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn request(&self, account: &Account, scope: &str) -> Result<()> {
+        sqlx::query("insert into admin.requests (request_id, account_id, kind, scope, person) values (gen_random_uuid(), $1, 'sync', $2, 'test')")
+            .bind(account.id.0)
+            .bind(scope)
+            .execute(&self.admin)
+            .await?;
+        Ok(())
+    }
+
+    /// A user of the tenant outside the managed set, holding a number.
+    ///
+    /// # Errors
+    /// When the simulator refuses it.
+    pub async fn stranger(&self, account: &Account, upn: &str, number: &str) -> Result<()> {
+        let addition = json!({
+            "users": [{ "userPrincipalName": upn, "usageLocation": "US", "phonePlan": "Enabled", "knownToTeams": true, "accountEnabled": true }],
+            "numbers": [{ "telephoneNumber": number, "numberType": "directRouting", "assignedTo": upn }],
+        });
+        self.switch(reqwest::Method::PUT, &format!("tenants/{}", account.tenant), Some(&addition)).await?;
+        Ok(())
+    }
+
+    /// An administrator takes a number away in Teams.
+    ///
+    /// # Errors
+    /// When the simulator refuses it.
+    pub async fn take_away(&self, account: &Account, number: &str) -> Result<()> {
+        let path = format!("tenants/{}/numbers/{}", account.tenant, number.replace('+', "%2B"));
+        self.switch(reqwest::Method::DELETE, &path, None).await?;
+        Ok(())
+    }
+
+    /// Policies assigned to a user itself, as `type name`, sorted.
+    ///
+    /// # Errors
+    /// When the simulator does not know the user.
+    pub async fn policies(&self, account: &Account, i: u32) -> Result<Vec<String>> {
+        let path = format!("tenants/{}/users/{}", account.tenant, account.oid(i).0);
+        let user = self.switch(reqwest::Method::GET, &path, None).await?;
+        let policies = user["policies"].as_object().cloned().unwrap_or_default();
+        let mut found: Vec<String> = policies
+            .iter()
+            .filter_map(|(kind, policy)| Some(format!("{kind} {}", policy["direct"].as_str()?)))
+            .collect();
+        found.sort();
+        Ok(found)
     }
 }

@@ -100,8 +100,10 @@ impl Tester {
         let store = self.store(Login::SyncLog);
         let bus = self.bus(&ctx).await?;
         let parts = tandem_sync_log::Parts { store, bus, subjects: self.subjects() };
-        let settings =
-            tandem_sync_log::SyncLogSettings { sweep: Duration::from_secs(1), ..tandem_sync_log::SyncLogSettings::default() };
+        let settings = tandem_sync_log::SyncLogSettings {
+            sweep: Duration::from_secs(1),
+            ..tandem_sync_log::SyncLogSettings::default()
+        };
         tandem_sync_log::start(&ctx, &parts, &settings);
         self.roles.push(Role { ctx });
         Ok(())

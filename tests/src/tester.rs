@@ -58,7 +58,10 @@ impl Tester {
             sim,
             admin,
             http: reqwest::Client::new(),
-            timing: Timing { quiet: time::Duration::milliseconds(300), max_wait: time::Duration::milliseconds(1500) },
+            timing: Timing {
+                quiet: time::Duration::milliseconds(300),
+                max_wait: time::Duration::milliseconds(1500),
+            },
             roles: Vec::new(),
             accounts: 0,
         };
@@ -96,7 +99,8 @@ impl Tester {
     /// When the simulator does not answer.
     pub async fn requests(&self, kind: &str) -> Result<Vec<Value>> {
         let log = self.switch(reqwest::Method::GET, "requests?limit=100000", None).await?;
-        let entries = log["requests"].as_array().or_else(|| log.as_array()).context("the request log is no list")?;
+        let entries =
+            log["requests"].as_array().or_else(|| log.as_array()).context("the request log is no list")?;
         Ok(entries.iter().filter(|r| r["kind"] == kind).cloned().collect())
     }
 
@@ -162,8 +166,7 @@ impl Tester {
     pub fn graph(&self) -> Result<Graph> {
         let base = Url::parse(self.sim.base_url())?;
         let credential = AppCredential::Secret(SecretString::from("demo-secret"));
-        let mut config =
-            GraphConfig::new(base.clone(), base, msgraph_sim::DEMO_APP.to_string(), credential);
+        let mut config = GraphConfig::new(base.clone(), base, msgraph_sim::DEMO_APP.to_string(), credential);
         config.tenant_rate_per_s = 500;
         config.app_rate_per_s = 2000;
         config.tenant_operations_in_flight = 20;

@@ -63,11 +63,7 @@ async fn one_by_one(
         let fresh: Vec<ObjectId> =
             oids(snapshot, &users).into_iter().filter(|oid| !observed.users.contains_key(oid)).collect();
         for oid in fresh {
-            let (directory, teams) =
-                futures_util::future::try_join(client.user(oid.0), client.user_configuration(oid.0)).await?;
-            if let Some(user) = user_of(directory.as_ref(), teams.as_ref()) {
-                observed.users.insert(oid, user);
-            }
+            one_user(client, oid, &mut observed).await?;
         }
         let wanted_numbers: BTreeSet<Number> = snapshot
             .wanted
@@ -76,12 +72,18 @@ async fn one_by_one(
             .filter_map(|w| w.number.number().cloned())
             .collect();
         for number in wanted_numbers {
-            if numbers_read.insert(number.clone())
-                && let Some(entry) = client.number_assignment_by_number(number.as_str()).await?
-                && let Some(entry) = number_of(&entry)
-            {
-                observed.numbers.insert(number, entry);
+            if !numbers_read.insert(number.clone()) {
+                continue;
             }
+            let entry = client.number_assignment_by_number(number.as_str()).await?;
+            let Some(entry) = entry.as_ref().and_then(number_of) else { continue };
+            // whoever holds it is to be named, also when nobody manages him
+            if let Some(holder) = entry.target
+                && !observed.users.contains_key(&holder)
+            {
+                one_user(client, holder, &mut observed).await?;
+            }
+            observed.numbers.insert(number, entry);
         }
         let closure = entangled(&snapshot.wanted, &snapshot.standing, &observed, &users);
         if closure.is_subset(&users) {
@@ -90,6 +92,15 @@ async fn one_by_one(
         }
         users.extend(closure);
     }
+}
+
+async fn one_user(client: &TenantClient, oid: ObjectId, observed: &mut Observed) -> Result<(), GraphError> {
+    let (directory, teams) =
+        futures_util::future::try_join(client.user(oid.0), client.user_configuration(oid.0)).await?;
+    if let Some(user) = user_of(directory.as_ref(), teams.as_ref()) {
+        observed.users.insert(oid, user);
+    }
+    Ok(())
 }
 
 async fn in_pages(client: &TenantClient, snapshot: &Snapshot) -> Result<Look, GraphError> {
