@@ -113,7 +113,7 @@ create table sync.intents (
 ) with (fillfactor = 70);
 create unique index intents_lock_user on sync.intents (account_id, microsoft_user) where ended_at is null;
 create unique index intents_lock_number on sync.intents (account_id, number) where ended_at is null and number is not null;
-create index intents_open on sync.intents (next_look) where ended_at is null;
+create index intents_to_look_at on sync.intents (next_look) where next_look is not null;
 create index intents_recent on sync.intents (account_id, microsoft_user, created_at);
 
 create table vault.authorizations (

@@ -72,11 +72,11 @@ statements! {
     AFTERWARDS = "with job as (update queue.jobs set event_number = event_number + 1 where job_id = $1 and finished_at is not null returning *)
                   insert into queue.events (account_id, job_id, number, kind, data)
                   select account_id, job_id, event_number, $2, $3 from job returning account_id, number, at";
-    /// Marks a job as settled once none of its users is still looked at.
+    /// Marks the jobs of an account as settled of which no user is still looked at.
     SETTLE = "update queue.jobs j set settled_at = clock_timestamp()
-               where j.job_id = $1 and j.finished_at is not null and j.settled_at is null and j.state in ('succeeded', 'partly')
-                 and not exists (select from sync.users u where u.job_id = j.job_id and u.settle_next is not null)
-              returning j.account_id, j.settled_at";
+               where j.account_id = $1 and j.finished_at is not null and j.settled_at is null and j.state in ('succeeded', 'partly')
+                 and not exists (select from sync.users u where u.account_id = j.account_id and u.job_id = j.job_id and u.settle_next is not null)
+              returning j.job_id, j.settled_at";
 }
 
 /// A job in the hands of a worker.
@@ -384,12 +384,12 @@ pub async fn append_afterwards(
     }))
 }
 
-/// Marks a job as settled if nothing of it is still looked at; tells when.
+/// Marks the jobs of an account as settled of which nothing is still looked at; tells which and when.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn settle(tx: &mut Tx, job: JobId) -> Result<Option<OffsetDateTime>, StoreError> {
+pub async fn settle(tx: &mut Tx, account: AccountId) -> Result<Vec<(JobId, OffsetDateTime)>, StoreError> {
     let failed = tx.failed();
-    let row = sqlx::query(SETTLE).bind(job.0).fetch_optional(&mut **tx).await.map_err(failed)?;
-    Ok(row.map(|row| row.get("settled_at")))
+    let rows = sqlx::query(SETTLE).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    Ok(rows.iter().map(|row| (JobId(row.get("job_id")), row.get("settled_at"))).collect())
 }

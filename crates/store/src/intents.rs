@@ -1,8 +1,10 @@
 //! Intents: every write to Microsoft is on record before it is sent, and locks its user and its number until its
 //! outcome is known.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tandem_domain::{AccountId, JobId, ObjectId, PbxUserId, TenantId};
@@ -28,26 +30,25 @@ statements! {
     END = "update sync.intents set state = $2, detail = coalesce($3, detail), request_id = coalesce($4, request_id),
                   ended_at = clock_timestamp(), next_look = null
             where intent_id = $1 and ended_at is null";
+    /// Goes on watching a write that was taken for not done: it may land late. `null` = not any longer.
+    WATCH = "update sync.intents set next_look = clock_timestamp() + $2 * interval '1 ms' where intent_id = $1 and ended_at is not null";
     /// Opens an intent again whose operation succeeded but whose effect no read shows yet.
     REOPEN = "update sync.intents set state = 'accepted', ended_at = null, detail = $2, next_look = clock_timestamp() + $3 * interval '1 ms'
                where intent_id = $1 and state = 'done' and operation is not null";
     /// Takes open intents that are due for a look; others leave them alone for the time of the look.
     DUE = "update sync.intents i set next_look = clock_timestamp() + $2 * interval '1 ms'
-             from (select intent_id from sync.intents where ended_at is null and next_look <= clock_timestamp()
+             from (select intent_id from sync.intents where next_look <= clock_timestamp()
                     order by next_look limit $1 for update skip locked) d
             where i.intent_id = d.intent_id
            returning i.intent_id, i.account_id, i.job_id, i.pbx_user_id, i.microsoft_user, i.action, i.number, i.policy_type, i.policy_name,
-                     i.state, i.operation, i.created_at, i.read_at, i.read_value, clock_timestamp() as now,
-                     (select tenant_id from vault.authorizations v where v.account_id = i.account_id) as tenant_id";
+                     i.state, i.ended_at is not null as ended, i.operation, i.created_at, i.read_at, i.read_value, clock_timestamp() as now,
+                     (select tenant_id from vault.authorizations v where v.account_id = i.account_id) as tenant_id,
+                     (select json_build_object('number', t.number, 'policies', t.policies) from sync.standing t
+                       where t.account_id = i.account_id and t.microsoft_user = i.microsoft_user) as standing";
     /// Notes what a read showed.
     READ = "update sync.intents set state = case when state = 'sent' then 'unknown' else state end, read_at = $2, read_value = $3,
                    detail = coalesce($5, detail), next_look = clock_timestamp() + $4 * interval '1 ms'
              where intent_id = $1 and ended_at is null";
-    /// Intents of a user that ended as not done, or were given up, within the last day: if their effect shows now,
-    /// it is a late write of our own.
-    LATE = "select action, number, policy_type, policy_name from sync.intents
-             where account_id = $1 and (microsoft_user = $2 or number = $3) and state in ('not_done', 'given_up')
-               and created_at > now() - interval '24 hours'";
     /// Users whose writes of this job had their effect.
     DONE_OF_JOB = "select distinct pbx_user_id from sync.intents where job_id = $1 and state = 'done'";
 }
@@ -246,6 +247,12 @@ pub struct DueIntent {
     pub policy_name: Option<String>,
     /// Its operation, when Microsoft accepted it.
     pub operation: Option<String>,
+    /// It ended as not done or was given up, and is only watched for landing late.
+    pub ended: bool,
+    /// Number that should stand on the Microsoft user now.
+    pub standing_number: Option<String>,
+    /// Policies that should stand on it now, by type in lower case.
+    pub standing_policies: BTreeMap<String, String>,
     /// When it was recorded.
     pub created_at: OffsetDateTime,
     /// When it was last read, and what was seen.
@@ -255,7 +262,15 @@ pub struct DueIntent {
 }
 
 fn due_of(row: &PgRow) -> DueIntent {
+    let standing: Value = row.get::<Option<Value>, _>("standing").unwrap_or_default();
+    let policies = standing["policies"].as_object().cloned().unwrap_or_default();
     DueIntent {
+        ended: row.get("ended"),
+        standing_number: standing["number"].as_str().map(str::to_owned),
+        standing_policies: policies
+            .iter()
+            .map(|(kind, name)| (kind.to_lowercase(), name.as_str().unwrap_or_default().to_owned()))
+            .collect(),
         id: row.get("intent_id"),
         account: AccountId(row.get("account_id")),
         tenant: row.get::<Option<Uuid>, _>("tenant_id").map(TenantId),
@@ -311,46 +326,14 @@ pub async fn noted(
     Ok(())
 }
 
-/// A write of ours that was taken for not done.
-#[derive(Clone, Debug)]
-pub struct LateCandidate {
-    /// What was sent.
-    pub action: String,
-    /// The number.
-    pub number: Option<String>,
-    /// Type of the policy.
-    pub policy_type: Option<String>,
-    /// Name of the policy.
-    pub policy_name: Option<String>,
-}
-
-/// Writes to a user, or of a number, that were taken for not done within the last day.
+/// Watches a write that was taken for not done for another while, or not any longer.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn late_candidates(
-    tx: &mut Tx,
-    account: AccountId,
-    oid: ObjectId,
-    number: Option<&str>,
-) -> Result<Vec<LateCandidate>, StoreError> {
+pub async fn watch(tx: &mut Tx, id: Uuid, look_after: Option<Duration>) -> Result<(), StoreError> {
     let failed = tx.failed();
-    let rows = sqlx::query(LATE)
-        .bind(account.0)
-        .bind(oid.0)
-        .bind(number)
-        .fetch_all(&mut **tx)
-        .await
-        .map_err(failed)?;
-    Ok(rows
-        .iter()
-        .map(|row| LateCandidate {
-            action: row.get("action"),
-            number: row.get("number"),
-            policy_type: row.get("policy_type"),
-            policy_name: row.get("policy_name"),
-        })
-        .collect())
+    sqlx::query(WATCH).bind(id).bind(look_after.map(millis)).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Users whose writes of this job had their effect, under whichever claim.

@@ -21,6 +21,8 @@ pub mod log_rollups;
 pub mod ops;
 pub mod outbox;
 pub mod pbx;
+pub mod settling;
+pub mod standing;
 pub mod users;
 pub mod wanted;
 pub mod windows;
@@ -54,6 +56,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::push::STATEMENTS,
         claims::STATEMENTS,
         intents::STATEMENTS,
+        settling::STATEMENTS,
+        standing::STATEMENTS,
         users::STATEMENTS,
         wanted::STATEMENTS,
         windows::STATEMENTS,

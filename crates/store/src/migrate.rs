@@ -80,6 +80,8 @@ pub async fn applied_version(connection: &mut PgConnection) -> Result<i64, Store
 #[must_use]
 pub fn migrations_digest() -> String {
     let sums = MIGRATOR.iter().flat_map(|m| m.checksum.iter().copied());
-    let folded = sums.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let folded = sums.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{folded:016x}")
 }

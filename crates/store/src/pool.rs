@@ -68,6 +68,8 @@ impl DbConfig {
             ("idle_in_transaction_session_timeout", "30s"),
             ("lock_timeout", "10s"),
             ("timezone", "UTC"),
+            // the rollback of a returned connection would warn each time that there is nothing to roll back
+            ("client_min_messages", "error"),
         ])
     }
 }

@@ -1,4 +1,4 @@
-//! Per user: how far it has come, what stands on its Microsoft user, when it is looked at again.
+//! Per user: how far it has come, and when a deferred one is looked at again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::Step;
-use tandem_domain::policy::PolicyType;
-use tandem_domain::wanted::Standing;
-use tandem_domain::{AccountId, Gen, JobId, ObjectId, PbxUserId, TenantId};
+use tandem_domain::{AccountId, Gen, JobId, ObjectId, PbxUserId};
 use uuid::Uuid;
 
 use crate::sql::statements;
-use crate::{Store, StoreError, Tx};
+use crate::{StoreError, Tx};
 
 statements! {
     /// Keeps the plan and fixes the job's range.
@@ -25,10 +23,11 @@ statements! {
                select $1, p.user_id, p.oid, $4, $5 from unnest($2::text[], $3::uuid[]) as p (user_id, oid)
                on conflict (account_id, pbx_user_id) do update
                  set attempted_gen = greatest(u.attempted_gen, excluded.attempted_gen), microsoft_user = excluded.microsoft_user,
-                     job_id = excluded.job_id, updated_at = clock_timestamp()";
+                     job_id = case when u.settle_next is null then excluded.job_id else u.job_id end, updated_at = clock_timestamp()";
     /// Outcomes of users. `reached` raises confirmed_gen; `moved` starts settling, else what was settled stays settled.
     OUTCOME = "update sync.users u
-                  set outcome = o.outcome, code = o.code, detail = o.detail, updated_at = clock_timestamp(), job_id = $3,
+                  set outcome = o.outcome, code = o.code, detail = o.detail, updated_at = clock_timestamp(),
+                      job_id = case when o.moved or u.settle_next is null then $3 else u.job_id end,
                       confirmed_gen = case when o.reached then greatest(u.confirmed_gen, $2) else u.confirmed_gen end,
                       confirmed_at = case when o.moved then clock_timestamp() else u.confirmed_at end,
                       settle_looks = case when o.moved then 0 else u.settle_looks end,
@@ -40,25 +39,6 @@ statements! {
                  from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::bool[], $10::bool[])
                       as o (user_id, outcome, code, detail, reached, moved)
                 where u.account_id = $1 and u.pbx_user_id = o.user_id";
-    /// What stands on a Microsoft user now.
-    STAND = "insert into sync.standing as s (account_id, microsoft_user, pbx_user_id, number, policies)
-             values ($1, $2, $3, $4, $5)
-             on conflict (account_id, microsoft_user) do update
-               set pbx_user_id = excluded.pbx_user_id, number = excluded.number, policies = excluded.policies, since = clock_timestamp()
-               where (s.pbx_user_id, s.number, s.policies) is distinct from (excluded.pbx_user_id, excluded.number, excluded.policies)";
-    /// Nothing stands on a Microsoft user any more.
-    CLEAR = "delete from sync.standing where account_id = $1 and microsoft_user = $2";
-    /// A number of ours came onto a Microsoft user.
-    STAND_NUMBER = "insert into sync.standing as s (account_id, microsoft_user, pbx_user_id, number) values ($1, $2, $3, $4)
-                    on conflict (account_id, microsoft_user) do update set number = excluded.number, pbx_user_id = excluded.pbx_user_id, since = clock_timestamp()";
-    /// A number of ours came off a Microsoft user.
-    UNSTAND_NUMBER = "update sync.standing set number = null, since = clock_timestamp() where account_id = $1 and microsoft_user = $2 and number = $3";
-    /// A policy of ours came onto a Microsoft user.
-    STAND_POLICY = "insert into sync.standing as s (account_id, microsoft_user, pbx_user_id, policies) values ($1, $2, $3, jsonb_build_object($4::text, $5::text))
-                    on conflict (account_id, microsoft_user) do update
-                      set policies = s.policies || excluded.policies, pbx_user_id = excluded.pbx_user_id, since = clock_timestamp()";
-    /// A policy of ours came off a Microsoft user.
-    UNSTAND_POLICY = "update sync.standing set policies = policies - $3::text, since = clock_timestamp() where account_id = $1 and microsoft_user = $2";
     /// Users that could not be finished.
     DEFER = "insert into sync.deferred as d (account_id, pbx_user_id, reason, detail, next_look, job_id)
              select $1, f.user_id, f.reason, f.detail, clock_timestamp() + f.wait * interval '1 ms', $2
@@ -88,26 +68,6 @@ statements! {
     /// After a job that failed as a whole: the range is not covered, a new try has a time.
     FAILED = "insert into sync.accounts as a (account_id, failures, retry_at, last_job) values ($1, $2, clock_timestamp() + $3 * interval '1 ms', $4)
               on conflict (account_id) do update set failures = excluded.failures, retry_at = excluded.retry_at, last_job = excluded.last_job";
-    /// Takes users that are due for a settle check, with what should stand, for the time of the check.
-    SETTLE_DUE = "update sync.users u set settle_next = clock_timestamp() + $2 * interval '1 ms'
-                    from (select s.account_id, s.pbx_user_id from sync.users s where s.settle_next <= clock_timestamp()
-                           order by s.settle_next limit $1 for update skip locked) d
-                   where u.account_id = d.account_id and u.pbx_user_id = d.pbx_user_id
-                  returning u.account_id, u.pbx_user_id, u.microsoft_user, u.job_id, u.confirmed_gen, u.settle_looks,
-                            extract(epoch from clock_timestamp() - u.confirmed_at)::float8 as waited,
-                            (select v.tenant_id from vault.authorizations v where v.account_id = u.account_id) as tenant_id,
-                            (select json_build_object('number', t.number, 'policies', t.policies) from sync.standing t
-                              where t.account_id = u.account_id and t.microsoft_user = u.microsoft_user) as standing";
-    /// Result of a settle check.
-    SETTLED = "update sync.users set settle_looks = settle_looks + 1,
-                      settle_next = case when $3 then null else clock_timestamp() + $4 * interval '1 ms' end,
-                      settled_gen = case when $3 then confirmed_gen else settled_gen end,
-                      settled_at = case when $3 then clock_timestamp() end,
-                      settle_issue = $5
-                where account_id = $1 and pbx_user_id = $2";
-    /// Gives up settling: a sync issue that a person should see.
-    SETTLE_ISSUE = "update sync.users set settle_looks = settle_looks + 1, settle_next = null, settle_issue = $3
-                     where account_id = $1 and pbx_user_id = $2";
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -219,76 +179,6 @@ pub async fn outcomes(
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(())
-}
-
-/// Sets what stands on a Microsoft user; `None` = nothing of ours.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn stand(
-    tx: &mut Tx,
-    account: AccountId,
-    oid: ObjectId,
-    standing: Option<&Standing>,
-) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let query = match standing {
-        Some(standing) => sqlx::query(STAND)
-            .bind(account.0)
-            .bind(oid.0)
-            .bind(standing.user.as_str())
-            .bind(standing.number.as_ref().map(|n| n.as_str().to_owned()))
-            .bind(json!(standing.policies)),
-        None => sqlx::query(CLEAR).bind(account.0).bind(oid.0),
-    };
-    query.execute(&mut **tx).await.map_err(failed)?;
-    Ok(())
-}
-
-/// The effect of one write on what stands.
-#[derive(Clone, Debug)]
-pub enum Stood<'a> {
-    /// A number came on.
-    NumberOn(&'a str),
-    /// A number came off.
-    NumberOff(&'a str),
-    /// A policy came on.
-    PolicyOn(&'a PolicyType, &'a str),
-    /// A policy came off.
-    PolicyOff(&'a PolicyType),
-}
-
-/// Notes the effect of one write, as soon as it is known.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn stood(
-    tx: &mut Tx,
-    account: AccountId,
-    oid: ObjectId,
-    user: &PbxUserId,
-    effect: &Stood<'_>,
-) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let query = match effect {
-        Stood::NumberOn(number) => {
-            sqlx::query(STAND_NUMBER).bind(account.0).bind(oid.0).bind(user.as_str()).bind(number.to_owned())
-        }
-        Stood::NumberOff(number) => {
-            sqlx::query(UNSTAND_NUMBER).bind(account.0).bind(oid.0).bind(number.to_owned())
-        }
-        Stood::PolicyOn(policy_type, name) => sqlx::query(STAND_POLICY)
-            .bind(account.0)
-            .bind(oid.0)
-            .bind(user.as_str())
-            .bind(&policy_type.0)
-            .bind(name.to_owned()),
-        Stood::PolicyOff(policy_type) => {
-            sqlx::query(UNSTAND_POLICY).bind(account.0).bind(oid.0).bind(&policy_type.0)
-        }
-    };
-    query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }
 
@@ -459,100 +349,5 @@ pub async fn failed(
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(())
-}
-
-/// A user that is due for a settle check.
-#[derive(Clone, Debug)]
-pub struct ToSettle {
-    /// Whose.
-    pub account: AccountId,
-    /// Its tenant, while the account has one.
-    pub tenant: Option<TenantId>,
-    /// The PBX user.
-    pub user: PbxUserId,
-    /// The Microsoft user.
-    pub oid: ObjectId,
-    /// The job that confirmed it.
-    pub job: Option<JobId>,
-    /// Checks so far.
-    pub looks: u32,
-    /// Time since the confirmation.
-    pub waited: time::Duration,
-    /// Number that should stand.
-    pub number: Option<String>,
-    /// Policies that should stand.
-    pub policies: BTreeMap<PolicyType, String>,
-}
-
-/// Takes up to `most` users that are due for a settle check, for `hold`.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn take_to_settle(store: &Store, most: i64, hold: Duration) -> Result<Vec<ToSettle>, StoreError> {
-    let rows = sqlx::query(SETTLE_DUE)
-        .bind(most)
-        .bind(millis(hold))
-        .fetch_all(store.pool())
-        .await
-        .map_err(|source| StoreError::of("settle.due", source))?;
-    rows.iter()
-        .map(|row| {
-            let standing: Option<Value> = row.get("standing");
-            let standing = standing.unwrap_or_else(|| json!({ "number": null, "policies": {} }));
-            Ok(ToSettle {
-                account: AccountId(row.get("account_id")),
-                tenant: row.get::<Option<Uuid>, _>("tenant_id").map(TenantId),
-                user: PbxUserId(row.get("pbx_user_id")),
-                oid: ObjectId(row.get("microsoft_user")),
-                job: row.get::<Option<Uuid>, _>("job_id").map(JobId),
-                looks: u32::try_from(row.get::<i32, _>("settle_looks")).unwrap_or(0),
-                waited: time::Duration::seconds_f64(row.get::<Option<f64>, _>("waited").unwrap_or(0.0)),
-                number: standing["number"].as_str().map(str::to_owned),
-                policies: serde_json::from_value(standing["policies"].clone()).map_err(|_| {
-                    StoreError::Inconsistent { work: "settle.due", column: "sync.standing.policies" }
-                })?,
-            })
-        })
-        .collect()
-}
-
-/// Result of a settle check.
-#[derive(Clone, Debug)]
-pub enum SettleResult {
-    /// Every read path agrees.
-    Agrees,
-    /// Look again after this long.
-    Again(Duration, String),
-    /// It never agreed within the time given: a sync issue.
-    Issue(String),
-}
-
-/// Records the result of a settle check.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn settled(
-    tx: &mut Tx,
-    account: AccountId,
-    user: &PbxUserId,
-    result: &SettleResult,
-) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let query = match result {
-        SettleResult::Agrees => {
-            sqlx::query(SETTLED).bind(account.0).bind(user.as_str()).bind(true).bind(0.0).bind(None::<String>)
-        }
-        SettleResult::Again(wait, why) => sqlx::query(SETTLED)
-            .bind(account.0)
-            .bind(user.as_str())
-            .bind(false)
-            .bind(millis(*wait))
-            .bind(Some(why.clone())),
-        SettleResult::Issue(why) => {
-            sqlx::query(SETTLE_ISSUE).bind(account.0).bind(user.as_str()).bind(why.clone())
-        }
-    };
-    query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }

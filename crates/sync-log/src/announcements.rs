@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tandem_bus::{DeadLetter, Delivery, Outcome};
+use tandem_bus::{Delivery, Outcome};
 use tandem_domain::JobId;
-use tandem_runtime::{BoxError, chain, failpoint};
-use tandem_store::{Store, StoreError, ops};
+use tandem_runtime::{chain, failpoint};
+use tandem_store::StoreError;
 
 use crate::keeper::Keeper;
 
@@ -32,21 +32,4 @@ pub(crate) async fn handle(keeper: &Keeper, deliveries: &[Delivery]) -> Vec<Outc
             },
         })
         .collect()
-}
-
-/// Keeps a message that could not be read.
-pub(crate) async fn keep_unread(store: Store, letter: DeadLetter) -> Result<(), BoxError> {
-    let headers = letter.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let kept = ops::DeadLetter {
-        stream: letter.stream,
-        consumer: letter.consumer,
-        subject: letter.subject,
-        sequence: letter.sequence,
-        attempts: letter.attempts,
-        headers,
-        payload: letter.payload.to_vec(),
-        code: letter.code,
-        reason: letter.reason,
-    };
-    ops::keep_dead_letter(&store, &kept).await.map_err(BoxError::from)
 }

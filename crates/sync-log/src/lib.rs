@@ -14,10 +14,10 @@ mod keeper;
 mod metrics;
 pub mod text;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_bus::{Batches, Bus};
+use tandem_outbox::Letters;
 use tandem_runtime::{BoxError, Ctx};
 use tandem_store::Store;
 use tandem_wire::{Subjects, settings};
@@ -68,11 +68,10 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &SyncLogSettings) {
     let keeper = Keeper::new(ctx, parts.store.clone());
     let consumer = settings::sync_log(&parts.subjects);
     let (bus, stop) = (parts.bus.clone(), ctx.shutdown.clone());
-    let (store, heard) = (parts.store.clone(), keeper.clone());
+    let (letters, heard) = (Letters::new(parts.store.clone()), keeper.clone());
     let batches = Batches { slots: settings.slots, ..Batches::default() };
     ctx.spawn("sync_log.events", async move {
-        let letters = move |letter| announcements::keep_unread(store.clone(), letter);
-        bus.run_batches(consumer, batches, Arc::new(letters), stop, move |deliveries| {
+        bus.run_batches(consumer, batches, letters, stop, move |deliveries| {
             let keeper = heard.clone();
             async move { announcements::handle(&keeper, &deliveries).await }
         })

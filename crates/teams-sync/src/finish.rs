@@ -11,7 +11,7 @@ use tandem_domain::wanted::{Standing, WantedUser};
 use tandem_domain::{Gen, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
 use tandem_store::users::{self, Deferral, Looks, UserOutcome};
-use tandem_store::{StoreError, Tx};
+use tandem_store::{StoreError, Tx, standing, wanted};
 
 use crate::Shared;
 use crate::execute::{Executed, UserKey};
@@ -164,7 +164,7 @@ pub(crate) async fn write(
     announce(shared, &mut tx, &written).await?;
     if state == JobState::Failed {
         // the range stays uncovered: the next try plans it again
-        fail_account(shared, &mut tx, work.claim, 1).await?;
+        fail_account(shared, &mut tx, work.claim).await?;
     } else {
         users::covered(&mut tx, account, work.upto, job).await?;
     }
@@ -252,7 +252,7 @@ async fn stand(
             policies: wanted.policies.clone(),
         };
         let standing = (!wanted.wants_nothing()).then_some(&standing);
-        users::stand(tx, work.claim.account, wanted.oid, standing).await?;
+        standing::stand(tx, work.claim.account, wanted.oid, standing).await?;
     }
     Ok(())
 }
@@ -262,8 +262,8 @@ pub(crate) async fn fail_account(
     shared: &Shared,
     tx: &mut Tx,
     claim: &Claim,
-    failures: u32,
 ) -> std::result::Result<(), StoreError> {
+    let failures = wanted::failures(tx, claim.account).await? + 1;
     let wait = shared.settings.ladder(ladder::account_retry(failures));
     users::failed(tx, claim.account, failures, wait, claim.job).await
 }

@@ -85,8 +85,7 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
     };
     let mut tx = journal.begin("jobs.finish").await?;
     if ending.state == JobState::Failed {
-        let failures = wanted::failures(&mut tx, claim.account).await? + 1;
-        finish::fail_account(&shared, &mut tx, &claim, failures).await?;
+        finish::fail_account(&shared, &mut tx, &claim).await?;
     }
     finish::end(&shared, &mut tx, &claim, &ending).await?;
     tx.commit().await?;

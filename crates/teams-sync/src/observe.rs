@@ -12,8 +12,8 @@ use tandem_domain::plan::{
 use tandem_domain::policy::PolicyType;
 use tandem_domain::{Number, ObjectId, PbxUserId};
 use tandem_graph::{
-    AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, CapabilityStatus, GraphError, NumberAssignment,
-    NumberFilter, NumberType, PHONE_SYSTEM_PLAN, TenantClient, User, UserConfiguration,
+    AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, CapabilityStatus, GraphError,
+    NumberAssignment, NumberFilter, NumberType, PHONE_SYSTEM_PLAN, TenantClient, User, UserConfiguration,
 };
 use tandem_store::wanted::Snapshot;
 
@@ -141,9 +141,8 @@ async fn in_pages(client: &TenantClient, snapshot: &Snapshot) -> Result<Look, Gr
 fn licence(directory: Option<&User>, teams: Option<&UserConfiguration>) -> Licence {
     let Some(user) = directory else { return Licence::Missing };
     let mut plans = user.assigned_plans.iter().filter(|plan| plan.service_plan_id == PHONE_SYSTEM_PLAN);
-    let plan = plans.find(|plan| {
-        matches!(plan.capability_status, CapabilityStatus::Enabled | CapabilityStatus::Warning)
-    });
+    let plan = plans
+        .find(|plan| matches!(plan.capability_status, CapabilityStatus::Enabled | CapabilityStatus::Warning));
     match plan.map(|plan| &plan.capability_status) {
         Some(CapabilityStatus::Warning) => Licence::Warning,
         // assigned in the directory but not yet effective in Teams

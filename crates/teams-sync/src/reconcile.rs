@@ -14,7 +14,8 @@ use tandem_graph::{ErrorClass, GraphError, OperationRef, OperationStatus, Tenant
 use tandem_runtime::{BoxError, chain};
 use tandem_store::StoreError;
 use tandem_store::intents::{self, DueIntent, IntentEnd};
-use tandem_store::users::{self, Stood};
+use tandem_store::standing::{self, Stood};
+use tandem_store::users;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -42,8 +43,12 @@ async fn pass(shared: &Shared) -> Result<(), StoreError> {
     for intent in intents::take_due(&shared.store, BATCH, HOLD).await? {
         let Some(tenant) = intent.tenant else { continue };
         let client = shared.graph.tenant(tenant.0).with_correlation(intent.job.0);
-        let found = look(shared, &client, &intent).await;
-        record(shared, &intent, found).await?;
+        if intent.ended {
+            watch(shared, &client, &intent).await?;
+        } else {
+            let found = look(shared, &client, &intent).await;
+            record(shared, &intent, found).await?;
+        }
     }
     Ok(())
 }
@@ -142,7 +147,12 @@ async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(),
             if end == IntentEnd::Done
                 && let Some(effect) = Effect::of(intent)
             {
-                users::stood(&mut tx, intent.account, intent.oid, &intent.user, &effect.as_stood()).await?;
+                standing::stood(&mut tx, intent.account, intent.oid, &intent.user, &effect.as_stood())
+                    .await?;
+            }
+            if matches!(end, IntentEnd::NotDone | IntentEnd::GivenUp) {
+                intents::watch(&mut tx, intent.id, Some(shared.settings.ladder(time::Duration::MINUTE)))
+                    .await?;
             }
             if end != IntentEnd::GivenUp {
                 resolved(&mut tx, intent, &intent.user).await?;
@@ -174,6 +184,43 @@ async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(),
         }
     }
     tx.commit().await
+}
+
+/// A write taken for not done may land late, and undo what a successor did. Its effect then stands against what
+/// should stand: the user becomes due, and a new job corrects it. Watching ends a day after the write.
+async fn watch(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Result<(), StoreError> {
+    let landed_late = match effect_shows(client, intent).await {
+        Ok(shows) => shows && against_standing(intent),
+        Err(_) => false,
+    };
+    let age = intent.now - intent.created_at;
+    let wait =
+        shared.settings.ladder(time::Duration::MINUTE).max(Duration::try_from(age / 4).unwrap_or_default());
+    let go_on = !landed_late && shared.settings.ladder_time(age) < time::Duration::DAY;
+    let mut tx = shared.store.begin("intents.watch").await?;
+    intents::watch(&mut tx, intent.id, go_on.then_some(wait)).await?;
+    if landed_late {
+        tracing::warn!(account = %intent.account, user = %intent.user, action = %intent.action, "a late write of our own is corrected by a new job");
+        let detail = "a late write of ours undid a change";
+        users::due_now(&mut tx, intent.account, &intent.user, DeferReason::Transient, detail, intent.job)
+            .await?;
+    }
+    tx.commit().await
+}
+
+/// Whether the effect of a write contradicts what should stand on its user.
+fn against_standing(intent: &DueIntent) -> bool {
+    let policy_stands = || {
+        let kind = intent.policy_type.as_deref().unwrap_or_default().to_lowercase();
+        let name = intent.policy_name.as_deref().unwrap_or_default();
+        intent.standing_policies.get(&kind).is_some_and(|standing| same_policy_name(standing, name))
+    };
+    match intent.action.as_str() {
+        "assign_number" => intent.standing_number != intent.number,
+        "unassign_number" => intent.standing_number == intent.number,
+        "assign_policy" => !policy_stands(),
+        _ => policy_stands(),
+    }
 }
 
 async fn resolved(tx: &mut tandem_store::Tx, intent: &DueIntent, user: &PbxUserId) -> Result<(), StoreError> {

@@ -1,18 +1,18 @@
-//! Settling: confirmed users are looked at again until every read path agrees, and late writes of our own are found.
+//! Settling: confirmed users are looked at again until every read path agrees.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tandem_domain::ladder::{self, DeferReason};
+use tandem_domain::ladder;
 use tandem_domain::policy::same_policy_name;
 use tandem_domain::{AccountId, JobId, Number, ObjectId, TenantId};
 use tandem_graph::{GraphError, NumberAssignment, NumberFilter, TenantClient, UserConfiguration};
 use tandem_runtime::{BoxError, chain};
+use tandem_store::StoreError;
 use tandem_store::claims::{self, NewEvent};
-use tandem_store::users::{self, SettleResult, ToSettle};
-use tandem_store::{StoreError, Tx, intents};
+use tandem_store::settling::{self, SettleResult, ToSettle};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -41,7 +41,7 @@ pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> R
 
 async fn pass(shared: &Shared) -> Result<(), StoreError> {
     let mut by_account: BTreeMap<(AccountId, TenantId), Vec<ToSettle>> = BTreeMap::new();
-    for user in users::take_to_settle(&shared.store, BATCH, HOLD).await? {
+    for user in settling::take_to_settle(&shared.store, BATCH, HOLD).await? {
         let Some(tenant) = user.tenant else { continue };
         by_account.entry((user.account, tenant)).or_default().push(user);
     }
@@ -109,6 +109,16 @@ fn differs(user: &ToSettle, tenant: &Tenant) -> Option<String> {
             (false, false) => return Some(format!("{number} is neither on the record nor in the inventory")),
         }
     }
+    let still_there = user.removed.iter().filter_map(|n| Number::parse(n).ok()).find(|number| {
+        record.is_some_and(|r| {
+            r.telephone_numbers
+                .iter()
+                .any(|h| Number::from_microsoft(&h.telephone_number).as_ref() == Ok(number))
+        }) || tenant.inventory.get(number).is_some_and(|entry| entry.holder() == Some(user.oid.0))
+    });
+    if let Some(number) = still_there {
+        return Some(format!("{number} was taken off but still shows"));
+    }
     for (policy_type, name) in &user.policies {
         let shown = record.and_then(|r| r.policy(&policy_type.0)).and_then(|p| p.display_name.as_deref());
         if !shown.is_some_and(|shown| same_policy_name(shown, name)) {
@@ -140,15 +150,7 @@ async fn check(
             }
         };
         landed += usize::from(why.is_none());
-        users::settled(&mut tx, account, &user.user, &result).await?;
-        if let Some(why) = &why
-            && late_write(&mut tx, user).await?
-        {
-            tracing::warn!(%account, user = %user.user, detail = %why, "a late write of our own is corrected by a new job");
-            let detail = "a late write of ours undid the change";
-            let job = user.job.unwrap_or(JobId(uuid::Uuid::nil()));
-            users::due_now(&mut tx, account, &user.user, DeferReason::Transient, detail, job).await?;
-        }
+        settling::settled(&mut tx, account, &user.user, &result).await?;
         if let Some(job) = user.job {
             jobs.entry(job).or_default().push(NewEvent {
                 kind: "settling",
@@ -162,28 +164,16 @@ async fn check(
         for event in events {
             written.extend(claims::append_afterwards(&mut tx, job, event).await?);
         }
-        if let Some(at) = claims::settle(&mut tx, job).await? {
-            let event = NewEvent { kind: "settled", data: json!({ "settled_at": at.unix_timestamp() }) };
-            written.extend(claims::append_afterwards(&mut tx, job, event).await?);
-            tracing::info!(%account, %job, "job settled");
-        }
         announce(shared, &mut tx, &written).await?;
+    }
+    for (job, at) in claims::settle(&mut tx, account).await? {
+        let event = NewEvent { kind: "settled", data: json!({ "settled_at": at.unix_timestamp() }) };
+        let written: Vec<_> = claims::append_afterwards(&mut tx, job, event).await?.into_iter().collect();
+        announce(shared, &mut tx, &written).await?;
+        tracing::info!(%account, %job, "job settled");
     }
     tx.commit().await?;
     shared.bell.ring();
     shared.metrics.landed(landed);
     Ok(())
-}
-
-/// Whether a write that was taken for not done could have caused the difference.
-async fn late_write(tx: &mut Tx, user: &ToSettle) -> Result<bool, StoreError> {
-    let candidates = intents::late_candidates(tx, user.account, user.oid, user.number.as_deref()).await?;
-    Ok(candidates.iter().any(|late| match late.action.as_str() {
-        "unassign_number" => late.number.is_some() && late.number == user.number,
-        "assign_number" => late.number.is_some() && late.number != user.number,
-        "assign_policy" | "unassign_policy" => late.policy_type.as_deref().is_some_and(|policy_type| {
-            user.policies.keys().any(|wanted| wanted.0.eq_ignore_ascii_case(policy_type))
-        }),
-        _ => false,
-    }))
 }

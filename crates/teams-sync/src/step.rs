@@ -13,7 +13,7 @@ use tandem_runtime::failpoint;
 use tandem_store::StoreError;
 use tandem_store::claims::NewEvent;
 use tandem_store::intents::{self, IntentEnd, NewIntent};
-use tandem_store::users::{self, Stood};
+use tandem_store::standing::{self, Stood};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -243,7 +243,8 @@ impl Hands {
         let mut tx = self.journal.begin("intents.done").await?;
         let request_id = ids.and_then(|ids| ids.request_id.as_deref());
         intents::end(&mut tx, intent, IntentEnd::Done, None, request_id).await?;
-        users::stood(&mut tx, self.journal.account, step.oid, &step.user, &effect_of(&step.action)).await?;
+        standing::stood(&mut tx, self.journal.account, step.oid, &step.user, &effect_of(&step.action))
+            .await?;
         let event = self.event(step, "done", ids, json!({}));
         self.journal.commit(tx, vec![event]).await
     }

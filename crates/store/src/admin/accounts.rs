@@ -149,8 +149,7 @@ pub async fn find(tx: &mut Tx, name: &str, lock: bool) -> Result<Option<Account>
         name: row.get("name"),
         settings: settings(&row),
         mappings: mappings.iter().map(mapping).collect(),
-        rules: rules
-            .map_err(|_| StoreError::Inconsistent { work, column: "admin.policy_rules.rule" })?,
+        rules: rules.map_err(|_| StoreError::Inconsistent { work, column: "admin.policy_rules.rule" })?,
         binding: binding.map(|row| (row.get("source"), row.get("account_key"))),
         authorization: authorization.as_ref().map(authorized),
     }))

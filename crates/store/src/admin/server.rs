@@ -107,12 +107,18 @@ pub async fn create_database(
 #[must_use]
 pub fn needed_tables(login: Login) -> &'static [&'static str] {
     match login {
-        Login::Detector => &["pbx.sources", "pbx.profiles", "pbx.bindings", "change.generations", "admin.accounts"],
+        Login::Detector => {
+            &["pbx.sources", "pbx.profiles", "pbx.bindings", "change.generations", "admin.accounts"]
+        }
         Login::Debouncer => &["queue.windows", "queue.jobs", "admin.requests", "change.log", "sync.deferred"],
-        Login::TeamsSync => &["queue.jobs", "sync.users", "sync.intents", "vault.authorizations", "admin.mappings"],
+        Login::TeamsSync => {
+            &["queue.jobs", "sync.users", "sync.intents", "vault.authorizations", "admin.mappings"]
+        }
         Login::SyncLog => &["queue.events", "log.jobs", "log.steps", "log.rollups"],
         Login::Portal => &["admin.accounts", "admin.mappings", "log.jobs"],
-        Login::Operator => &["admin.accounts", "admin.mappings", "vault.authorizations", "log.jobs", "pbx.sources"],
+        Login::Operator => {
+            &["admin.accounts", "admin.mappings", "vault.authorizations", "log.jobs", "pbx.sources"]
+        }
     }
 }
 
