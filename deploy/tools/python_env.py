@@ -20,7 +20,7 @@ def main():
     if stamp.exists() and stamp.read_text() == requirements.read_text():
         say(f"{folder} is in place")
         return
-    say(f"making {folder} from {requirements}")
+    say(f"making {folder} from {requirements} (a minute or so)")
     shutil.rmtree(folder, ignore_errors=True)
     if not make(sys.executable, folder) and not (install_packages("python3-venv") and make("/usr/bin/python3", folder)):
         fail("Python cannot make environments; install its venv module first, on Debian: apt-get install python3-venv")
