@@ -6,6 +6,8 @@ use tandem_bus::{Delivery, Outcome};
 use tandem_domain::AccountId;
 use tandem_runtime::{chain, failpoint};
 
+use tandem_store::windows::Named;
+
 use crate::gather::Gatherer;
 
 /// Wait before a batch that met a database error is looked at again.
@@ -14,9 +16,15 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Gathers the accounts that a batch names: one statement, whatever the size of the batch.
 pub(crate) async fn handle(gatherer: &Gatherer, deliveries: &[Delivery]) -> Vec<Outcome> {
     let read: Vec<_> = deliveries.iter().map(|d| tandem_wire::decode_changed(&d.payload)).collect();
-    let accounts: Vec<AccountId> = read.iter().flatten().map(|changed| AccountId(changed.account)).collect();
-    let parent = deliveries.first().and_then(|d| d.headers.get(tandem_wire::headers::TRACEPARENT));
-    let failure = gatherer.gather(&accounts, parent).await.err();
+    let accounts: Vec<Named> = deliveries
+        .iter()
+        .zip(&read)
+        .filter_map(|(delivery, read)| {
+            let traceparent = delivery.headers.get(tandem_wire::headers::TRACEPARENT).map(str::to_owned);
+            Some(Named { account: AccountId(read.as_ref().ok()?.account), traceparent })
+        })
+        .collect();
+    let failure = gatherer.gather(&accounts).await.err();
     failpoint::hit("deb.after_gather_before_ack");
     read.into_iter()
         .map(|read| match (read, &failure) {

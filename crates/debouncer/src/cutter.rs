@@ -86,7 +86,6 @@ impl Cutter {
         }
         let accounts: Vec<CutAccount> =
             due.iter().map(|w| self.fresh(w.account, Some(w.first_change_at), w.due_at)).collect();
-        let traceparent = trace::inject();
         let cut = Cut {
             job_type: JobType::Auto,
             scope: JobScope::Changed,
@@ -94,7 +93,6 @@ impl Cutter {
             person: None,
             reason: None,
             linked_job: None,
-            traceparent: traceparent.as_deref(),
         };
         let queued = cut::queue(&mut tx, &cut, &accounts).await?;
         windows::close(&mut tx, &due.iter().map(|w| w.account).collect::<Vec<_>>()).await?;
@@ -127,8 +125,7 @@ impl Cutter {
             let window = windows::open(&mut tx, request.account).await?;
             let first = window.and_then(|w| w.first_change_at);
             let fresh = self.fresh(request.account, first, self.clock.now());
-            let traceparent = trace::inject();
-            match cut::carry_out(&mut tx, request, fresh, traceparent.as_deref()).await? {
+            match cut::carry_out(&mut tx, request, fresh).await? {
                 Requested::Queued(job) => {
                     self.metrics.cut(JobType::Manual, "request", 1);
                     tracing::info!(account = %job.account, job = %job.job, job_type = "manual", cause = "request", "job cut");
@@ -174,7 +171,6 @@ impl Cutter {
                 person: None,
                 reason: None,
                 linked_job: follow_up.linked_job,
-                traceparent: None,
             };
             let queued = cut::queue(&mut tx, &cut, &[account]).await?;
             windows::close(&mut tx, &[follow_up.account]).await?;
@@ -195,7 +191,13 @@ impl Cutter {
         first_change_at: Option<time::OffsetDateTime>,
         due_at: time::OffsetDateTime,
     ) -> CutAccount {
-        CutAccount { account, job: JobId(self.ids.v7(&self.clock)), first_change_at, due_at }
+        CutAccount {
+            account,
+            job: JobId(self.ids.v7(&self.clock)),
+            first_change_at,
+            due_at,
+            traceparent: trace::inject(),
+        }
     }
 
     fn announce(&self, queued: &[Queued], job_type: JobType) -> Result<Vec<Announcement>, BoxError> {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use tandem_domain::AccountId;
 use tandem_domain::window::Timing;
 use tandem_runtime::{BoxError, chain, failpoint, trace};
+use tandem_store::windows::Named;
 use tandem_store::{Store, StoreError, windows};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::metrics::Metrics;
 
+/// Traces that the span of a batch is linked with, at most.
+const LINKS: usize = 16;
 /// Accounts gathered in one statement.
 const BATCH: usize = 500;
 
@@ -28,14 +30,11 @@ impl Gatherer {
     }
 
     /// Looks at the named accounts and moves their windows.
-    pub(crate) async fn gather(
-        &self,
-        accounts: &[AccountId],
-        parent: Option<&str>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn gather(&self, accounts: &[Named]) -> Result<(), StoreError> {
         let span = tracing::info_span!("debouncer.gather", accounts = accounts.len());
-        if let Some(parent) = parent {
-            trace::set_parent(&span, parent);
+        // a batch has many parents: the window keeps the trace, here they are only linked
+        for parent in accounts.iter().filter_map(|named| named.traceparent.as_deref()).take(LINKS) {
+            trace::link(&span, parent);
         }
         failpoint::hit("deb.after_recv_before_due_saved");
         async {
@@ -74,7 +73,7 @@ impl Gatherer {
                 break;
             }
             tracing::info!(accounts = behind.len(), "gathering changes that were not announced");
-            self.gather(&behind, None).await?;
+            self.gather(&behind.iter().copied().map(Named::from).collect::<Vec<_>>()).await?;
             if behind.len() < 5000 {
                 break;
             }

@@ -17,8 +17,9 @@ statements! {
     INSERT = "with fresh as (
                 insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, person, reason, linked_job,
                                         first_change_at, due_at, event_number, traceparent)
-                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, j.first_change_at, j.due_at, 1, $11
-                  from unnest($1::uuid[], $2::uuid[], $9::timestamptz[], $10::timestamptz[]) as j (job_id, account_id, first_change_at, due_at)
+                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, j.first_change_at, j.due_at, 1, j.traceparent
+                  from unnest($1::uuid[], $2::uuid[], $9::timestamptz[], $10::timestamptz[], $11::text[])
+                    as j (job_id, account_id, first_change_at, due_at, traceparent)
                 returning *
               )
               insert into queue.events (account_id, job_id, number, kind, data)
@@ -89,12 +90,10 @@ pub struct Cut<'a> {
     pub reason: Option<&'a str>,
     /// The job this one follows up.
     pub linked_job: Option<JobId>,
-    /// Trace of the edit or the request.
-    pub traceparent: Option<&'a str>,
 }
 
 /// One account of a batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CutAccount {
     /// Whose.
     pub account: AccountId,
@@ -104,6 +103,8 @@ pub struct CutAccount {
     pub first_change_at: Option<OffsetDateTime>,
     /// When the job became due.
     pub due_at: OffsetDateTime,
+    /// Trace of the edit or the request.
+    pub traceparent: Option<String>,
 }
 
 /// Queues jobs for the accounts that have none queued. The window rows of these accounts must be locked by the
@@ -138,7 +139,7 @@ pub async fn queue(tx: &mut Tx, cut: &Cut<'_>, accounts: &[CutAccount]) -> Resul
         .bind(cut.linked_job.map(|j| j.0))
         .bind(fresh.iter().map(|a| a.first_change_at).collect::<Vec<_>>())
         .bind(fresh.iter().map(|a| a.due_at).collect::<Vec<_>>())
-        .bind(cut.traceparent)
+        .bind(fresh.iter().map(|a| a.traceparent.as_deref()).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await
         .map_err(&failed)?;
@@ -213,12 +214,7 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn carry_out(
-    tx: &mut Tx,
-    request: &Request,
-    fresh: CutAccount,
-    traceparent: Option<&str>,
-) -> Result<Requested, StoreError> {
+pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Result<Requested, StoreError> {
     let failed = tx.failed();
     let queued =
         sqlx::query(QUEUED).bind(vec![request.account.0]).fetch_optional(&mut **tx).await.map_err(&failed)?;
@@ -246,9 +242,8 @@ pub async fn carry_out(
             person: Some(&request.person),
             reason: request.reason.as_deref(),
             linked_job: None,
-            traceparent,
         };
-        let queued = queue(tx, &cut, &[fresh]).await?;
+        let queued = queue(tx, &cut, std::slice::from_ref(&fresh)).await?;
         Requested::Queued(
             queued.into_iter().next().ok_or(StoreError::Superseded { work: "requests.carry_out" })?,
         )

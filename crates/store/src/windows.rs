@@ -34,16 +34,20 @@ statements! {
                    as counts) r
                  where w.account_id = any ($1)
                  group by w.account_id
+              ), traced as (
+                select distinct on (t.account_id) t.account_id, t.traceparent from unnest($4::uuid[], $5::text[]) as t (account_id, traceparent)
               ), moved as (
-                select f.account_id, f.upto,
+                select f.account_id, f.upto, case when f.first_at is not null then t.traceparent end as traceparent,
                        least(w.first_change_at, f.first_at) as first_at, greatest(w.last_change_at, f.last_at) as last_at,
                        w.first_change_at is not null and w.due_at is null as waited,
                        a.auto_sync and (a.paused_until is null or a.paused_until <= now()) as automatic,
                        coalesce(a.quiet_ms, $2) * interval '1 ms' as quiet, coalesce(a.max_wait_ms, $3) * interval '1 ms' as max_wait
                   from fresh f join queue.windows w using (account_id) join admin.accounts a using (account_id)
+                  left join traced t on t.account_id = f.account_id
               )
               update queue.windows w
                  set gathered_gen = m.upto, first_change_at = m.first_at, last_change_at = m.last_at,
+                     traceparent = coalesce(w.traceparent, m.traceparent),
                      due_at = case when not m.automatic or m.first_at is null then null
                                    when m.waited then now()
                                    else least(m.last_at + m.quiet, m.first_at + m.max_wait) end
@@ -60,9 +64,9 @@ statements! {
     /// Locks windows that are due, skipping those that another debouncer works on.
     DUE = "select account_id from queue.windows where due_at <= now() order by due_at limit $1 for update skip locked";
     /// Of the locked windows, those that are still due after the last changes were gathered.
-    STILL_DUE = "select account_id, first_change_at, due_at from queue.windows where account_id = any ($1) and due_at <= now()";
+    STILL_DUE = "select account_id, first_change_at, due_at, traceparent from queue.windows where account_id = any ($1) and due_at <= now()";
     /// Closes windows whose changes a queued job covers now.
-    CLOSE = "update queue.windows set first_change_at = null, last_change_at = null, due_at = null where account_id = any ($1)";
+    CLOSE = "update queue.windows set first_change_at = null, last_change_at = null, due_at = null, traceparent = null where account_id = any ($1)";
     /// When the next window is due.
     NEXT_DUE = "select min(due_at) from queue.windows where due_at is not null";
     /// Open window of one account.
@@ -83,7 +87,7 @@ pub struct Gathered {
 }
 
 /// A window that is due, locked by the transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueWindow {
     /// Whose.
     pub account: AccountId,
@@ -91,6 +95,23 @@ pub struct DueWindow {
     pub first_change_at: OffsetDateTime,
     /// When it became due.
     pub due_at: OffsetDateTime,
+    /// Trace of the edit that opened it.
+    pub traceparent: Option<String>,
+}
+
+/// An account to gather, with the trace of the edit that is gathered, where one is known.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Whose.
+    pub account: AccountId,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+}
+
+impl From<AccountId> for Named {
+    fn from(account: AccountId) -> Self {
+        Self { account, traceparent: None }
+    }
 }
 
 fn ids(accounts: &[AccountId]) -> Vec<Uuid> {
@@ -108,12 +129,9 @@ fn millis(duration: time::Duration) -> i32 {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn gather(
-    store: &Store,
-    accounts: &[AccountId],
-    timing: Timing,
-) -> Result<Vec<Gathered>, StoreError> {
-    let ids = ids(accounts);
+pub async fn gather(store: &Store, named: &[Named], timing: Timing) -> Result<Vec<Gathered>, StoreError> {
+    let accounts: Vec<AccountId> = named.iter().map(|n| n.account).collect();
+    let ids = ids(&accounts);
     let mut tx = store.begin("windows.gather").await?;
     let failed = tx.failed();
     let locked = sqlx::query(LOCK).bind(&ids).fetch_all(&mut *tx).await.map_err(&failed)?;
@@ -121,17 +139,24 @@ pub async fn gather(
         sqlx::query(MAKE).bind(&ids).execute(&mut *tx).await.map_err(&failed)?;
         sqlx::query(LOCK).bind(&ids).fetch_all(&mut *tx).await.map_err(&failed)?;
     }
-    let gathered = gather_locked(&mut tx, &ids, timing).await?;
+    let gathered = gather_locked(&mut tx, &ids, named, timing).await?;
     tx.commit().await?;
     Ok(gathered)
 }
 
-async fn gather_locked(tx: &mut Tx, ids: &[Uuid], timing: Timing) -> Result<Vec<Gathered>, StoreError> {
+async fn gather_locked(
+    tx: &mut Tx,
+    ids: &[Uuid],
+    named: &[Named],
+    timing: Timing,
+) -> Result<Vec<Gathered>, StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query(GATHER)
         .bind(ids)
         .bind(millis(timing.quiet))
         .bind(millis(timing.max_wait))
+        .bind(named.iter().filter(|n| n.traceparent.is_some()).map(|n| n.account.0).collect::<Vec<_>>())
+        .bind(named.iter().filter_map(|n| n.traceparent.as_deref()).collect::<Vec<_>>())
         .fetch_all(&mut **tx)
         .await
         .map_err(failed)?;
@@ -182,7 +207,7 @@ pub async fn take_due(tx: &mut Tx, most: i64, timing: Timing) -> Result<Vec<DueW
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    gather_locked(tx, &ids, timing).await?;
+    gather_locked(tx, &ids, &[], timing).await?;
     let rows = sqlx::query(STILL_DUE).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
     Ok(rows
         .iter()
@@ -190,6 +215,7 @@ pub async fn take_due(tx: &mut Tx, most: i64, timing: Timing) -> Result<Vec<DueW
             account: AccountId(row.get("account_id")),
             first_change_at: row.get("first_change_at"),
             due_at: row.get("due_at"),
+            traceparent: row.get("traceparent"),
         })
         .collect())
 }
@@ -203,7 +229,7 @@ pub async fn take_one(tx: &mut Tx, account: AccountId, timing: Timing) -> Result
     let ids = [account.0];
     sqlx::query(MAKE).bind(&ids[..]).execute(&mut **tx).await.map_err(&failed)?;
     sqlx::query(LOCK).bind(&ids[..]).fetch_all(&mut **tx).await.map_err(&failed)?;
-    gather_locked(tx, &ids, timing).await?;
+    gather_locked(tx, &ids, &[], timing).await?;
     Ok(())
 }
 
