@@ -70,7 +70,7 @@ grant select on queue.windows to tandem_detector, tandem_portal, tandem_operator
 grant select, insert, update on queue.windows to tandem_debouncer;
 grant select, insert on queue.jobs to tandem_debouncer;
 grant update (job_type, scope, cause, person, reason, due_at, event_number, from_gen) on queue.jobs to tandem_debouncer;
-grant select, update on queue.jobs to tandem_teams_sync;
+grant select, update, delete on queue.jobs to tandem_teams_sync;
 grant select on queue.jobs to tandem_detector, tandem_sync_log, tandem_portal, tandem_operator;
 grant select, insert on queue.events to tandem_debouncer, tandem_teams_sync;
 grant select, delete on queue.events to tandem_sync_log;

@@ -49,11 +49,14 @@ statements! {
                  )
                  select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
                         t.first_change_at, t.due_at, t.started_at, t.traceparent from taken t";
-    /// Renews the leases of a worker's jobs; tells which have a successor waiting.
+    /// Renews the leases of a worker's jobs; tells which have a successor waiting, or may not go on by themselves
+    /// because Auto Sync was switched off or the account was paused.
     HEARTBEAT = "update queue.jobs j set lease_until = clock_timestamp() + $4 * interval '1 ms'
                    from unnest($2::uuid[], $3::int[]) as mine (job_id, epoch)
                   where j.job_id = mine.job_id and j.epoch = mine.epoch and j.worker = $1 and j.state = 'running'
-                 returning j.job_id, exists (select from queue.jobs q where q.account_id = j.account_id and q.state = 'queued') as give_way";
+                 returning j.job_id, exists (select from queue.jobs q where q.account_id = j.account_id and q.state = 'queued')
+                        or j.job_type = 'auto' and exists (select from admin.accounts a where a.account_id = j.account_id
+                             and (not a.auto_sync or a.paused_until > now())) as give_way";
     /// Numbers events of a claimed job; no row when the claim is not ours any more.
     NUMBER = "update queue.jobs set event_number = event_number + $3
                where job_id = $1 and epoch = $2 and state = 'running' returning account_id, event_number - $3 as before";
@@ -183,7 +186,7 @@ pub async fn take_over(
     rows.iter().map(|row| claim_of(row, WORK, true)).collect()
 }
 
-/// Renews the leases of these claims. Returned are the jobs still ours, each with whether a successor waits.
+/// Renews the leases of these claims. Returned are the jobs still ours, each with whether it should give way.
 ///
 /// # Errors
 /// [`StoreError`].

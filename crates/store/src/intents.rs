@@ -44,7 +44,11 @@ statements! {
                      i.state, i.ended_at is not null as ended, i.operation, i.created_at, i.read_at, i.read_value, clock_timestamp() as now,
                      (select tenant_id from vault.authorizations v where v.account_id = i.account_id) as tenant_id,
                      (select json_build_object('number', t.number, 'policies', t.policies) from sync.standing t
-                       where t.account_id = i.account_id and t.microsoft_user = i.microsoft_user) as standing";
+                       where t.account_id = i.account_id and t.microsoft_user = i.microsoft_user) as standing,
+                     (select json_build_object('user', t.pbx_user_id, 'oid', t.microsoft_user) from sync.standing t
+                       where t.account_id = i.account_id and t.number = i.number limit 1) as should_hold";
+    /// Whether no job of the account has run since a moment, so that what stands is what was read.
+    QUIET = "select not exists (select from queue.jobs where account_id = $1 and (state = 'running' or finished_at >= $2))";
     /// Notes what a read showed.
     READ = "update sync.intents set state = case when state = 'sent' then 'unknown' else state end, read_at = $2, read_value = $3,
                    detail = coalesce($5, detail), next_look = clock_timestamp() + $4 * interval '1 ms'
@@ -249,8 +253,8 @@ pub struct DueIntent {
     pub operation: Option<String>,
     /// It ended as not done or was given up, and is only watched for landing late.
     pub ended: bool,
-    /// Number that should stand on the Microsoft user now.
-    pub standing_number: Option<String>,
+    /// Who should hold the number now.
+    pub should_hold: Option<(PbxUserId, ObjectId)>,
     /// Policies that should stand on it now, by type in lower case.
     pub standing_policies: BTreeMap<String, String>,
     /// When it was recorded.
@@ -266,7 +270,7 @@ fn due_of(row: &PgRow) -> DueIntent {
     let policies = standing["policies"].as_object().cloned().unwrap_or_default();
     DueIntent {
         ended: row.get("ended"),
-        standing_number: standing["number"].as_str().map(str::to_owned),
+        should_hold: holder_of(&row.get::<Option<Value>, _>("should_hold").unwrap_or_default()),
         standing_policies: policies
             .iter()
             .map(|(kind, name)| (kind.to_lowercase(), name.as_str().unwrap_or_default().to_owned()))
@@ -286,6 +290,11 @@ fn due_of(row: &PgRow) -> DueIntent {
         read: row.get::<Option<OffsetDateTime>, _>("read_at").zip(row.get::<Option<String>, _>("read_value")),
         now: row.get("now"),
     }
+}
+
+fn holder_of(value: &Value) -> Option<(PbxUserId, ObjectId)> {
+    let oid = Uuid::parse_str(value["oid"].as_str()?).ok()?;
+    Some((PbxUserId(value["user"].as_str()?.to_owned()), ObjectId(oid)))
 }
 
 /// Takes up to `most` open intents that are due for a look, for `hold`.
@@ -324,6 +333,15 @@ pub async fn noted(
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Whether no job of the account has run since `since`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn quiet(tx: &mut Tx, account: AccountId, since: OffsetDateTime) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar(QUIET).bind(account.0).bind(since).fetch_one(&mut **tx).await.map_err(failed)
 }
 
 /// Watches a write that was taken for not done for another while, or not any longer.

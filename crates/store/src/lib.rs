@@ -21,6 +21,7 @@ pub mod log_rollups;
 pub mod ops;
 pub mod outbox;
 pub mod pbx;
+pub mod retention;
 pub mod settling;
 pub mod standing;
 pub mod users;
@@ -56,6 +57,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::push::STATEMENTS,
         claims::STATEMENTS,
         intents::STATEMENTS,
+        retention::STATEMENTS,
         settling::STATEMENTS,
         standing::STATEMENTS,
         users::STATEMENTS,

@@ -47,8 +47,14 @@ statements! {
                set reason = excluded.reason, detail = excluded.detail, next_look = excluded.next_look, job_id = excluded.job_id,
                    looks = case when d.reason = excluded.reason then d.looks + 1 else 0 end,
                    since = case when d.reason = excluded.reason then d.since else clock_timestamp() end";
-    /// Users that are not deferred any more.
-    UNDEFER = "delete from sync.deferred where account_id = $1 and pbx_user_id = any ($2)";
+    /// Users that are not deferred any more: those named, and those that Tandem has nothing to do with any more.
+    UNDEFER = "delete from sync.deferred d where account_id = $1
+                  and (pbx_user_id = any ($2)
+                    or not exists (select from admin.mappings m where m.account_id = d.account_id and m.pbx_user_id = d.pbx_user_id)
+                   and not exists (select from sync.standing s where s.account_id = d.account_id and s.pbx_user_id = d.pbx_user_id))";
+    /// A job ended without having done anything: its changes wait.
+    CANCELLED = "insert into sync.accounts (account_id, last_job) values ($1, $2)
+                 on conflict (account_id) do update set last_job = excluded.last_job";
     /// How often and since when users have been deferred.
     LOOKS = "select pbx_user_id, reason, looks, extract(epoch from clock_timestamp() - since)::float8 as waited
                from sync.deferred where account_id = $1 and pbx_user_id = any ($2)";
@@ -59,6 +65,8 @@ statements! {
     HOLD = "insert into sync.held (held_id, account_id, job_id, fingerprint, removals) values ($1, $2, $3, $4, $5)
             on conflict (account_id) where closed_at is null do update
               set job_id = excluded.job_id, fingerprint = excluded.fingerprint, removals = excluded.removals";
+    /// What is held at the moment.
+    HELD = "select removals from sync.held where account_id = $1 and closed_at is null for update";
     /// Nothing is held any more.
     UNHOLD = "update sync.held set closed_at = clock_timestamp(), outcome = 'superseded' where account_id = $1 and closed_at is null";
     /// After a job that worked: the range is covered, the account is well.
@@ -292,6 +300,19 @@ pub async fn due_now(
     Ok(())
 }
 
+/// Removals that wait for a person at the moment.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn held(tx: &mut Tx, account: AccountId) -> Result<Vec<Step>, StoreError> {
+    let failed = tx.failed();
+    let work = tx.work();
+    let held: Option<Value> =
+        sqlx::query_scalar(HELD).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
+    held.map_or(Ok(Vec::new()), serde_json::from_value)
+        .map_err(|_| StoreError::Inconsistent { work, column: "sync.held.removals" })
+}
+
 /// Keeps removals for a person to decide, or closes the list when there are none.
 ///
 /// # Errors
@@ -326,6 +347,16 @@ pub async fn hold(
 pub async fn covered(tx: &mut Tx, account: AccountId, upto: Gen, job: JobId) -> Result<(), StoreError> {
     let failed = tx.failed();
     sqlx::query(COVERED).bind(account.0).bind(upto).bind(job.0).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
+}
+
+/// A job was cancelled before it did anything; its changes wait.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn cancelled(tx: &mut Tx, account: AccountId, job: JobId) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(CANCELLED).bind(account.0).bind(job.0).execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }
 

@@ -56,6 +56,13 @@ statements! {
     /// Accounts whose changes nobody gathered yet, and waiting windows whose pause ended.
     BEHIND = "select g.account_id from change.generations g left join queue.windows w using (account_id)
                where g.gen > coalesce(w.gathered_gen, 0) limit $1";
+    /// Opens the windows of accounts whose last job was cancelled: its changes wait until nothing holds them back.
+    REOPEN = "update queue.windows w
+                 set first_change_at = coalesce(j.first_change_at, j.queued_at), last_change_at = coalesce(j.first_change_at, j.queued_at),
+                     due_at = null
+                from sync.accounts s join queue.jobs j on j.job_id = s.last_job
+               where s.account_id = w.account_id and w.first_change_at is null and j.state = 'cancelled'
+                 and not exists (select from queue.jobs q where q.account_id = w.account_id and q.state in ('queued', 'running'))";
     /// Windows that nothing holds back any more.
     RELEASE = "update queue.windows w set due_at = now() from admin.accounts a
                 where a.account_id = w.account_id and w.first_change_at is not null and w.due_at is null
@@ -184,15 +191,15 @@ pub async fn behind(store: &Store, most: i64) -> Result<Vec<AccountId>, StoreErr
     Ok(rows.into_iter().map(AccountId).collect())
 }
 
-/// Makes windows due that nothing holds back any more: Auto Sync was switched on, a pause has ended.
+/// Makes windows due that nothing holds back any more: Auto Sync was switched on, a pause has ended. The changes of
+/// cancelled jobs wait in windows again.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn release(store: &Store) -> Result<u64, StoreError> {
-    let done = sqlx::query(RELEASE)
-        .execute(store.pool())
-        .await
-        .map_err(|source| StoreError::of("windows.release", source))?;
+    let failed = |source| StoreError::of("windows.release", source);
+    sqlx::query(REOPEN).execute(store.pool()).await.map_err(failed)?;
+    let done = sqlx::query(RELEASE).execute(store.pool()).await.map_err(failed)?;
     Ok(done.rows_affected())
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Work<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) executed: &'a Executed,
     pub(crate) upto: Gen,
+    /// Deferred users that were due; those that nothing is wanted for any more are let go.
+    pub(crate) deferred_due: &'a BTreeSet<PbxUserId>,
     /// Users written to under an earlier claim of the same job.
     pub(crate) written_before: &'a BTreeSet<PbxUserId>,
     /// The plan looked at everybody: users that were fine get no event of their own.
@@ -101,7 +103,7 @@ fn ran(work: &Work<'_>, key: &UserKey) -> Result {
             Result { code: Some((*code).to_owned()), detail: Some(text.clone()), ..plain(Outcome::Failed) }
         }
         Some(StepEnd::NotStarted | StepEnd::Done { .. }) | None => {
-            deferred(DeferReason::HandOver, "left to the next job, which was waiting")
+            deferred(DeferReason::HandOver, "left to the next job")
         }
     }
 }
@@ -112,13 +114,14 @@ pub(crate) async fn write(
     journal: &Journal,
     work: &Work<'_>,
 ) -> std::result::Result<JobState, StoreError> {
-    let results = results(work);
+    let mut results = results(work);
+    let mut tx = journal.begin("jobs.finish").await?;
+    let waits = waits(shared, &mut tx, work, &mut results).await?;
     let mut counts = Counts::default();
     for result in results.values() {
         counts.add(result.outcome);
     }
     let state = if work.executed.abort.is_some() { JobState::Failed } else { counts.state() };
-    let mut tx = journal.begin("jobs.finish").await?;
     // everything below is under the fence: the end of the job names the epoch
     let ending = Ending {
         state,
@@ -127,7 +130,7 @@ pub(crate) async fn write(
         settled: !results.values().any(|r| r.moved),
     };
     let per_user = one_per_user(&results);
-    let waits = defer(shared, &mut tx, work, &per_user).await?;
+    defer(&mut tx, work, &per_user, &waits).await?;
     stand(&mut tx, work, &results).await?;
     let outcomes: Vec<UserOutcome> = per_user
         .iter()
@@ -143,8 +146,7 @@ pub(crate) async fn write(
     let first = ladder::settle_look(0, time::Duration::ZERO).unwrap_or(time::Duration::MINUTE);
     let (account, job) = (work.claim.account, work.claim.job);
     users::outcomes(&mut tx, account, work.upto, job, shared.settings.ladder(first), &outcomes).await?;
-    users::hold(&mut tx, shared.ids.v7(&shared.clock), account, job, &work.plan.fingerprint, &work.plan.held)
-        .await?;
+    hold(shared, &mut tx, work).await?;
     let mut events: Vec<NewEvent> = results
         .iter()
         .filter(|(_, result)| !(work.everybody && result.outcome == Outcome::Unchanged))
@@ -182,9 +184,12 @@ fn one_per_user(results: &BTreeMap<UserKey, Result>) -> BTreeMap<&PbxUserId, &Re
         per_user
             .entry(user)
             .and_modify(|known| {
-                let rank = |r: &Result| (r.outcome, r.moved);
-                // a write on either side means that something has to settle
-                if rank(result) > rank(known) && result.outcome != Outcome::Unchanged {
+                // among those that went well, a write on either side means that something has to settle
+                let fine =
+                    |r: &Result| matches!(r.outcome, Outcome::Confirmed | Outcome::Unchanged | Outcome::Kept);
+                let rank =
+                    |r: &Result| (!fine(r), if fine(r) { Outcome::Confirmed } else { r.outcome }, r.moved);
+                if rank(result) > rank(known) {
                     *known = result;
                 }
             })
@@ -193,34 +198,61 @@ fn one_per_user(results: &BTreeMap<UserKey, Result>) -> BTreeMap<&PbxUserId, &Re
     per_user
 }
 
-async fn defer(
+/// How long deferred users wait. One whose ladder has ended has failed.
+async fn waits(
     shared: &Shared,
     tx: &mut Tx,
     work: &Work<'_>,
-    per_user: &BTreeMap<&PbxUserId, &Result>,
+    results: &mut BTreeMap<UserKey, Result>,
 ) -> std::result::Result<BTreeMap<PbxUserId, Duration>, StoreError> {
-    let account = work.claim.account;
-    let names: Vec<&str> = per_user.keys().map(|user| user.as_str()).collect();
-    let looks = users::looks(tx, account, &names).await?;
+    let names: Vec<String> = results.keys().map(|(user, _)| user.0.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let looks = users::looks(tx, work.claim.account, &names).await?;
     let mut waits = BTreeMap::new();
-    let mut deferrals = Vec::new();
-    for (user, result) in per_user {
+    for ((user, _), result) in results {
         let Some(reason) = result.defer else { continue };
-        let before = looks.get(*user);
-        let Some(wait) = wait_for(shared, reason, before) else { continue };
-        waits.insert((*user).clone(), wait);
-        deferrals.push(Deferral {
-            user: (*user).clone(),
-            reason,
-            detail: result.detail.clone().unwrap_or_default(),
-            wait,
-        });
+        match wait_for(shared, reason, looks.get(user)) {
+            Some(wait) => {
+                waits.insert(user.clone(), wait);
+            }
+            None => *result = Result { outcome: Outcome::Failed, defer: None, ..result.clone() },
+        }
     }
-    let settled: Vec<&str> =
-        per_user.keys().filter(|user| !waits.contains_key(**user)).map(|user| user.as_str()).collect();
-    users::undefer(tx, account, &settled).await?;
-    users::defer(tx, account, work.claim.job, &deferrals).await?;
     Ok(waits)
+}
+
+async fn defer(
+    tx: &mut Tx,
+    work: &Work<'_>,
+    per_user: &BTreeMap<&PbxUserId, &Result>,
+    waits: &BTreeMap<PbxUserId, Duration>,
+) -> std::result::Result<(), StoreError> {
+    let mut deferrals = Vec::new();
+    let mut over: Vec<&str> =
+        work.deferred_due.iter().filter(|user| !per_user.contains_key(user)).map(PbxUserId::as_str).collect();
+    for (user, result) in per_user {
+        match (result.defer, waits.get(*user)) {
+            (Some(reason), Some(wait)) => deferrals.push(Deferral {
+                user: (*user).clone(),
+                reason,
+                detail: result.detail.clone().unwrap_or_default(),
+                wait: *wait,
+            }),
+            _ => over.push(user.as_str()),
+        }
+    }
+    users::undefer(tx, work.claim.account, &over).await?;
+    users::defer(tx, work.claim.account, work.claim.job, &deferrals).await
+}
+
+/// Removals that wait for a person: those of this plan, and earlier ones of users that it did not look at.
+async fn hold(shared: &Shared, tx: &mut Tx, work: &Work<'_>) -> std::result::Result<(), StoreError> {
+    let looked_at: BTreeSet<UserKey> = work.plan.users.iter().map(|u| (u.user.clone(), u.oid)).collect();
+    let mut held = users::held(tx, work.claim.account).await?;
+    held.retain(|step| !looked_at.contains(&(step.user.clone(), step.oid)));
+    held.extend(work.plan.held.iter().cloned());
+    let id = shared.ids.v7(&shared.clock);
+    users::hold(tx, id, work.claim.account, work.claim.job, &work.plan.fingerprint, &held).await
 }
 
 fn wait_for(shared: &Shared, reason: DeferReason, before: Option<&Looks>) -> Option<Duration> {

@@ -86,6 +86,8 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
     let mut tx = journal.begin("jobs.finish").await?;
     if ending.state == JobState::Failed {
         finish::fail_account(&shared, &mut tx, &claim).await?;
+    } else {
+        users::cancelled(&mut tx, claim.account, claim.job).await?;
     }
     finish::end(&shared, &mut tx, &claim, &ending).await?;
     tx.commit().await?;
@@ -248,6 +250,7 @@ async fn end(
         plan,
         executed,
         upto: snapshot.generation,
+        deferred_due: &snapshot.deferred_due,
         written_before: &written_before,
         everybody: *scope == Scope::All,
     };

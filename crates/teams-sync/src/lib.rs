@@ -11,6 +11,7 @@
 mod confirm;
 mod execute;
 mod finish;
+mod housekeeping;
 mod job;
 mod journal;
 mod lease;
@@ -127,6 +128,8 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
     });
     let (stop, reconciling) = (ctx.shutdown.clone(), Arc::clone(&shared));
     ctx.spawn("teams-sync.reconcile", async move { reconcile::run_until(reconciling, stop).await });
+    let (stop, pruning) = (ctx.shutdown.clone(), Arc::clone(&shared));
+    ctx.spawn("teams-sync.housekeeping", async move { housekeeping::run_until(pruning, stop).await });
     let stop = ctx.shutdown.clone();
     ctx.spawn("teams-sync.settle", async move { settle::run_until(shared, stop).await });
 }

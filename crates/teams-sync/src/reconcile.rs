@@ -69,13 +69,14 @@ async fn look(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Fou
         return Found::End(IntentEnd::GivenUp, "Microsoft did not finish the change within a day".to_owned());
     }
     let followed = match &intent.operation {
-        Some(operation) => by_operation(client, intent, operation).await,
+        Some(operation) => by_operation(shared, client, intent, operation).await,
         None => by_reading(shared, client, intent).await,
     };
     followed.unwrap_or_else(|error| Found::Later(chain(&error)))
 }
 
 async fn by_operation(
+    shared: &Shared,
     client: &TenantClient,
     intent: &DueIntent,
     operation: &str,
@@ -93,10 +94,8 @@ async fn by_operation(
             Ok(Found::End(IntentEnd::Refused, found.detail().unwrap_or("operation failed").to_owned()))
         }
         Ok(found) => Ok(Found::Later(format!("operation is {}", found.status.as_str()))),
-        Err(error) if error.class() == ErrorClass::NotFound => {
-            let shows = effect_shows(client, intent).await?;
-            Ok(Found::Read(if shows { SHOWS } else { ABSENT }.to_owned()))
-        }
+        // Microsoft has forgotten the operation: it cannot end any more, so reading decides
+        Err(error) if error.class() == ErrorClass::NotFound => by_reading(shared, client, intent).await,
         Err(error) => Err(error),
     }
 }
@@ -187,40 +186,66 @@ async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(),
 }
 
 /// A write taken for not done may land late, and undo what a successor did. Its effect then stands against what
-/// should stand: the user becomes due, and a new job corrects it. Watching ends a day after the write.
+/// should stand: whoever it hurts becomes due, and a new job corrects it. Watching ends a day after the write.
 async fn watch(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Result<(), StoreError> {
-    let landed_late = match effect_shows(client, intent).await {
-        Ok(shows) => shows && against_standing(intent),
-        Err(_) => false,
+    let hurt = match hurt_by(client, intent).await {
+        Ok(hurt) => hurt,
+        Err(error) => {
+            tracing::debug!(error = %chain(&error), "a write that may land late could not be looked at");
+            Vec::new()
+        }
     };
     let age = intent.now - intent.created_at;
-    let wait =
-        shared.settings.ladder(time::Duration::MINUTE).max(Duration::try_from(age / 4).unwrap_or_default());
-    let go_on = !landed_late && shared.settings.ladder_time(age) < time::Duration::DAY;
+    let minute = shared.settings.ladder(time::Duration::MINUTE);
     let mut tx = shared.store.begin("intents.watch").await?;
+    // while a job writes, what was read and what should stand are of different moments
+    let landed_late = !hurt.is_empty() && intents::quiet(&mut tx, intent.account, intent.now).await?;
+    let go_on = !landed_late && shared.settings.ladder_time(age) < time::Duration::DAY;
+    let wait =
+        if hurt.is_empty() { minute.max(Duration::try_from(age / 4).unwrap_or_default()) } else { minute };
     intents::watch(&mut tx, intent.id, go_on.then_some(wait)).await?;
     if landed_late {
         tracing::warn!(account = %intent.account, user = %intent.user, action = %intent.action, "a late write of our own is corrected by a new job");
+        // what landed on the user is ours, so that the planner may take it off again
+        if intent.action.starts_with("assign")
+            && let Some(effect) = Effect::of(intent)
+        {
+            standing::stood(&mut tx, intent.account, intent.oid, &intent.user, &effect.as_stood()).await?;
+        }
         let detail = "a late write of ours undid a change";
-        users::due_now(&mut tx, intent.account, &intent.user, DeferReason::Transient, detail, intent.job)
-            .await?;
+        for user in hurt {
+            users::due_now(&mut tx, intent.account, user, DeferReason::Transient, detail, intent.job).await?;
+        }
     }
     tx.commit().await
 }
 
-/// Whether the effect of a write contradicts what should stand on its user.
-fn against_standing(intent: &DueIntent) -> bool {
-    let policy_stands = || {
-        let kind = intent.policy_type.as_deref().unwrap_or_default().to_lowercase();
-        let name = intent.policy_name.as_deref().unwrap_or_default();
-        intent.standing_policies.get(&kind).is_some_and(|standing| same_policy_name(standing, name))
+/// Users whose state is not what it should be because of this write. A request that takes a number off names no
+/// holder, so the one it hurts may be somebody else than the one it was meant for.
+async fn hurt_by<'a>(
+    client: &TenantClient,
+    intent: &'a DueIntent,
+) -> Result<Vec<&'a PbxUserId>, GraphError> {
+    let should_hold = intent.should_hold.as_ref();
+    let Some(number) = &intent.number else {
+        let against = effect_shows(client, intent).await? && policy_against_standing(intent);
+        return Ok(against.then_some(&intent.user).into_iter().collect());
     };
-    match intent.action.as_str() {
-        "assign_number" => intent.standing_number != intent.number,
-        "unassign_number" => intent.standing_number == intent.number,
-        "assign_policy" => !policy_stands(),
-        _ => policy_stands(),
+    let holder = client.number_assignment_by_number(number).await?.and_then(|held| held.holder());
+    let missed_by = should_hold.filter(|(_, oid)| holder != Some(oid.0)).map(|(user, _)| user);
+    if intent.action == "unassign_number" {
+        return Ok(missed_by.filter(|_| holder.is_none()).into_iter().collect());
     }
+    let strays = holder == Some(intent.oid.0) && should_hold.is_none_or(|(_, oid)| *oid != intent.oid);
+    Ok(if strays { missed_by.into_iter().chain([&intent.user]).collect() } else { Vec::new() })
+}
+
+fn policy_against_standing(intent: &DueIntent) -> bool {
+    let kind = intent.policy_type.as_deref().unwrap_or_default().to_lowercase();
+    let name = intent.policy_name.as_deref().unwrap_or_default();
+    let stands =
+        intent.standing_policies.get(&kind).is_some_and(|standing| same_policy_name(standing, name));
+    stands == (intent.action == "unassign_policy")
 }
 
 async fn resolved(tx: &mut tandem_store::Tx, intent: &DueIntent, user: &PbxUserId) -> Result<(), StoreError> {

@@ -43,6 +43,8 @@ pub struct TeamsSyncSettings {
     pub guard: RemovalGuard,
     /// Steps of one job in flight at once.
     pub in_flight: usize,
+    /// Jobs that are over, their plans and their intents are let go after so many days; the log keeps the records.
+    pub keep_days: i32,
 }
 
 impl Default for TeamsSyncSettings {
@@ -67,6 +69,7 @@ impl Default for TeamsSyncSettings {
             ladder_speed: 1,
             guard: RemovalGuard::DEFAULT,
             in_flight: 10,
+            keep_days: 90,
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::Shared;
 use crate::journal::Journal;
 use crate::lease::Lease;
 
+/// Once a successor waits, an operation is not followed for longer than this.
+const GIVE_WAY: Duration = Duration::from_secs(20);
+
 /// How a step ended.
 #[derive(Clone, Debug)]
 pub(crate) enum StepEnd {
@@ -209,7 +212,10 @@ impl Hands {
                     tracing::debug!(error = %tandem_runtime::chain(&error), "operation could not be read");
                 }
             }
-            if Instant::now() >= last || !self.lease.may_start() {
+            // a user beside a swap can be left to the successor; its intent goes on to lock it
+            let gives_way =
+                step.group.is_none() && self.lease.must_give_way() && started.elapsed() >= GIVE_WAY;
+            if Instant::now() >= last || gives_way || !self.lease.may_start() {
                 let text = "Microsoft has accepted the change and not finished it yet".to_owned();
                 return Ok(StepEnd::Deferred { reason: DeferReason::OperationRunning, text });
             }

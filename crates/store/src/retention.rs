@@ -1,0 +1,37 @@
+//! Letting go of what the log keeps: jobs, plans and intents that nothing asks for any more.
+
+use crate::sql::statements;
+use crate::{Store, StoreError};
+
+statements! {
+    /// Jobs that are over and settled; their records live on in the log.
+    JOBS = "delete from queue.jobs where job_id in
+              (select j.job_id from queue.jobs j
+                where j.finished_at < now() - make_interval(days => $1)
+                  and (j.settled_at is not null or j.state in ('failed', 'cancelled'))
+                  and not exists (select from queue.events e where e.job_id = j.job_id)
+                limit 5000)";
+    /// Plans of such jobs.
+    RUNS = "delete from sync.runs where (job_id, epoch) in
+              (select job_id, epoch from sync.runs where planned_at < now() - make_interval(days => $1) limit 5000)";
+    /// Writes whose outcome has long been known.
+    INTENTS = "delete from sync.intents where intent_id in
+                 (select intent_id from sync.intents where ended_at < now() - make_interval(days => $1) limit 5000)";
+}
+
+/// Deletes a portion of what is older than `days`; returns how many rows went.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn prune(store: &Store, days: i32) -> Result<u64, StoreError> {
+    let mut gone = 0;
+    for statement in [JOBS, RUNS, INTENTS] {
+        let done = sqlx::query(statement)
+            .bind(days)
+            .execute(store.pool())
+            .await
+            .map_err(|source| StoreError::of("retention.prune", source))?;
+        gone += done.rows_affected();
+    }
+    Ok(gone)
+}
