@@ -11,7 +11,7 @@ use crate::{StoreError, Tx};
 statements! {
     /// Raises the counters and appends the rows.
     RECORD = "select account_id, gen, changes
-              from change.record($1, $2, $3, $4, $5::jsonb[]::json[], $6::jsonb[]::json[], $7, $8, $9)";
+              from change.record($1, $2, $3, $4, $5::text[]::json[], $6::text[]::json[], $7, $8, $9)";
     /// Changes of one account within a range, oldest first.
     RANGE = "select gen, pbx_user_id, kind, fields, before, after, source, detected_at, saved_at
                from change.log where account_id = $1 and gen > $2 and gen <= $3 order by gen";
@@ -89,6 +89,11 @@ pub struct Recorded {
     pub changes: i64,
 }
 
+fn text(fields: &Map<String, Value>) -> String {
+    // a map of values always has a text
+    serde_json::to_string(fields).unwrap_or_default()
+}
+
 /// Records a batch within the caller's transaction, so that it commits with the profiles it describes.
 /// The caller announces the result through [`crate::outbox::put`] in the same transaction.
 ///
@@ -103,8 +108,9 @@ pub async fn record(tx: &mut Tx, source: &str, changes: &[NewChange]) -> Result<
     let users: Vec<Option<&str>> = changes.iter().map(|c| c.user.as_ref().map(PbxUserId::as_str)).collect();
     let kinds: Vec<&str> = changes.iter().map(|c| c.kind.as_str()).collect();
     let fields: Vec<String> = changes.iter().map(|c| c.fields.join(",")).collect();
-    let befores: Vec<_> = changes.iter().map(|c| c.before.as_ref().map(sqlx::types::Json)).collect();
-    let afters: Vec<_> = changes.iter().map(|c| c.after.as_ref().map(sqlx::types::Json)).collect();
+    // as text: the column keeps text, and the server would only take a parsed form apart again
+    let befores: Vec<Option<String>> = changes.iter().map(|c| c.before.as_ref().map(text)).collect();
+    let afters: Vec<Option<String>> = changes.iter().map(|c| c.after.as_ref().map(text)).collect();
     let detected: Vec<OffsetDateTime> = changes.iter().map(|c| c.detected_at).collect();
     let saved: Vec<Option<OffsetDateTime>> = changes.iter().map(|c| c.saved_at).collect();
     let rows = sqlx::query(RECORD)

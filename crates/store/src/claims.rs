@@ -79,7 +79,7 @@ statements! {
     SETTLE = "update queue.jobs j set settled_at = clock_timestamp()
                where j.account_id = $1 and j.finished_at is not null and j.settled_at is null and j.state in ('succeeded', 'partly')
                  and not exists (select from sync.users u where u.account_id = j.account_id and u.job_id = j.job_id and u.settle_next is not null)
-              returning j.job_id, j.settled_at";
+              returning j.job_id, j.settled_at, j.first_change_at, j.job_type";
 }
 
 /// A job in the hands of a worker.
@@ -387,12 +387,36 @@ pub async fn append_afterwards(
     }))
 }
 
+/// A job that has just settled.
+#[derive(Clone, Copy, Debug)]
+pub struct SettledJob {
+    /// The job.
+    pub job: JobId,
+    /// Auto or Manual.
+    pub job_type: JobType,
+    /// When.
+    pub at: OffsetDateTime,
+    /// First change of its window.
+    pub first_change_at: Option<OffsetDateTime>,
+}
+
 /// Marks the jobs of an account as settled of which nothing is still looked at; tells which and when.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn settle(tx: &mut Tx, account: AccountId) -> Result<Vec<(JobId, OffsetDateTime)>, StoreError> {
+pub async fn settle(tx: &mut Tx, account: AccountId) -> Result<Vec<SettledJob>, StoreError> {
     let failed = tx.failed();
+    let work = tx.work();
     let rows = sqlx::query(SETTLE).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
-    Ok(rows.iter().map(|row| (JobId(row.get("job_id")), row.get("settled_at"))).collect())
+    rows.iter()
+        .map(|row| {
+            Ok(SettledJob {
+                job: JobId(row.get("job_id")),
+                job_type: JobType::parse(row.get("job_type"))
+                    .ok_or(StoreError::Inconsistent { work, column: "queue.jobs.job_type" })?,
+                at: row.get("settled_at"),
+                first_change_at: row.get("first_change_at"),
+            })
+        })
+        .collect()
 }

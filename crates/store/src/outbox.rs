@@ -9,7 +9,7 @@ use crate::{Store, StoreError, Tx};
 statements! {
     /// Adds announcements.
     PUT = "insert into ops.outbox (subject, headers, payload, message_id)
-           select * from unnest($1::text[], $2::jsonb[]::json[], $3::bytea[], $4::text[])";
+           select * from unnest($1::text[], $2::text[]::json[], $3::bytea[], $4::text[])";
     /// Takes the oldest announcements that nobody else is publishing.
     TAKE = "select id, subject, headers, payload, message_id from ops.outbox order by id limit $1 for update skip locked";
     /// Removes published announcements.
@@ -45,7 +45,7 @@ pub async fn put(tx: &mut Tx, announcements: &[Announcement]) -> Result<(), Stor
     let failed = tx.failed();
     sqlx::query(PUT)
         .bind(announcements.iter().map(|a| a.subject.as_str()).collect::<Vec<_>>())
-        .bind(announcements.iter().map(|a| &a.headers).collect::<Vec<_>>())
+        .bind(announcements.iter().map(|a| a.headers.to_string()).collect::<Vec<_>>())
         .bind(announcements.iter().map(|a| a.payload.as_slice()).collect::<Vec<_>>())
         .bind(announcements.iter().map(|a| a.message_id.as_str()).collect::<Vec<_>>())
         .execute(&mut **tx)

@@ -3,7 +3,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 use tandem_domain::job::{Counts, JobState, JobType};
-use tandem_store::claims::Claim;
+use tandem_store::claims::{Claim, SettledJob};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -68,6 +68,13 @@ impl Metrics {
             ("failed", counts.failed),
         ] {
             self.users.add(u64::try_from(users).unwrap_or(0), &[KeyValue::new("result", result)]);
+        }
+    }
+
+    pub(crate) fn settled(&self, job: &SettledJob) {
+        if let Some(first) = job.first_change_at {
+            let labels = [KeyValue::new("until", "landed"), KeyValue::new("type", job.job_type.as_str())];
+            self.lateness.record((job.at - first).as_seconds_f64(), &labels);
         }
     }
 

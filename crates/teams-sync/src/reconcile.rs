@@ -222,10 +222,7 @@ async fn watch(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Re
 
 /// Users whose state is not what it should be because of this write. A request that takes a number off names no
 /// holder, so the one it hurts may be somebody else than the one it was meant for.
-async fn hurt_by<'a>(
-    client: &TenantClient,
-    intent: &'a DueIntent,
-) -> Result<Vec<&'a PbxUserId>, GraphError> {
+async fn hurt_by<'a>(client: &TenantClient, intent: &'a DueIntent) -> Result<Vec<&'a PbxUserId>, GraphError> {
     let should_hold = intent.should_hold.as_ref();
     let Some(number) = &intent.number else {
         let against = effect_shows(client, intent).await? && policy_against_standing(intent);
@@ -243,8 +240,7 @@ async fn hurt_by<'a>(
 fn policy_against_standing(intent: &DueIntent) -> bool {
     let kind = intent.policy_type.as_deref().unwrap_or_default().to_lowercase();
     let name = intent.policy_name.as_deref().unwrap_or_default();
-    let stands =
-        intent.standing_policies.get(&kind).is_some_and(|standing| same_policy_name(standing, name));
+    let stands = intent.standing_policies.get(&kind).is_some_and(|standing| same_policy_name(standing, name));
     stands == (intent.action == "unassign_policy")
 }
 

@@ -166,14 +166,18 @@ async fn check(
         }
         announce(shared, &mut tx, &written).await?;
     }
-    for (job, at) in claims::settle(&mut tx, account).await? {
-        let event = NewEvent { kind: "settled", data: json!({ "settled_at": at.unix_timestamp() }) };
-        let written: Vec<_> = claims::append_afterwards(&mut tx, job, event).await?.into_iter().collect();
+    let settled = claims::settle(&mut tx, account).await?;
+    for job in &settled {
+        let event = NewEvent { kind: "settled", data: json!({ "settled_at": job.at.unix_timestamp() }) };
+        let written: Vec<_> = claims::append_afterwards(&mut tx, job.job, event).await?.into_iter().collect();
         announce(shared, &mut tx, &written).await?;
-        tracing::info!(%account, %job, "job settled");
     }
     tx.commit().await?;
     shared.bell.ring();
     shared.metrics.landed(landed);
+    for job in &settled {
+        shared.metrics.settled(job);
+        tracing::info!(%account, job = %job.job, "job settled");
+    }
     Ok(())
 }
