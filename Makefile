@@ -7,7 +7,8 @@ CLIENTS := .tools/official-clients
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test test-rust test-clients check fmt lint bench gen up down tools
+CHECKS := .tools/compose-check
+.PHONY: help demo clean-demo test test-rust test-clients test-compose check fmt lint bench gen up down tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +20,7 @@ demo: tools ## show one edit travel from a PBX to Microsoft Teams; ONCE=1 ends a
 clean-demo: ## remove what the demo keeps
 	rm -rf "$$(readlink -m $(DEMO_DIR)/elsewhere)" $(DEMO_DIR)
 
-test: test-rust test-clients ## run every test, with servers of its own
+test: test-rust test-clients test-compose ## run every test, with servers of its own
 
 test-rust: tools
 	cargo $(TEST) --workspace
@@ -28,6 +29,11 @@ test-clients:
 	cargo build --package msgraph-sim
 	python3 deploy/tools/python_env.py $(CLIENTS) tests/official-clients/requirements.txt
 	$(CLIENTS)/bin/python tests/official-clients/check.py $(TARGET_DIR)/debug/msgraph-sim
+
+test-compose: tools
+	cargo build --package tandem --package msgraph-sim
+	python3 deploy/tools/python_env.py $(CHECKS) tests/compose/requirements.txt
+	$(CHECKS)/bin/python tests/compose/check.py "$$(ls .tools/bin/nats-server 2>/dev/null || command -v nats-server)" $(TARGET_DIR)/debug
 
 check: lint ## format, lints, banned dependencies, licences, file lengths
 	python3 deploy/tools/fetch.py .tools cargo-deny
