@@ -1,0 +1,185 @@
+//! What differs between a stored account and what the file declares; pure.
+
+use serde_json::{Map, Value, json};
+use tandem_domain::policy::PolicyRule;
+use tandem_domain::{AccountId, PbxUserId};
+use tandem_store::admin::accounts::{Account, Mapping, Settings};
+use tandem_store::change::{ChangeKind, NewChange};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::resolve::Resolved;
+
+/// What has to be saved.
+#[derive(Debug, Default)]
+pub(super) struct Diff<'a> {
+    /// For people, a line each.
+    pub(super) lines: Vec<String>,
+    pub(super) settings: bool,
+    pub(super) rules: bool,
+    pub(super) binding: bool,
+    /// The tenant is left.
+    pub(super) leaves: bool,
+    /// Mappings to take away, those that change included.
+    pub(super) away: Vec<&'a PbxUserId>,
+    /// Mappings to add.
+    pub(super) new: Vec<(&'a PbxUserId, &'a Mapping)>,
+    /// What is recorded.
+    pub(super) changes: Vec<NewChange>,
+}
+
+impl Diff<'_> {
+    /// Whether nothing has to be saved.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+type Fields = Vec<(&'static str, Value)>;
+
+fn fields(settings: &Settings, rules: &[PolicyRule]) -> Fields {
+    let pause = settings.pause.as_ref().map(
+        |(until, reason)| json!({ "until": until.format(&Rfc3339).unwrap_or_default(), "reason": reason }),
+    );
+    vec![
+        ("label", json!(settings.label)),
+        ("licences", json!(settings.licences)),
+        ("auto_sync", json!(settings.auto_sync)),
+        ("paused", json!(pause)),
+        ("quiet", json!(settings.quiet_ms.map(|ms| format!("{ms}ms")))),
+        ("max_wait", json!(settings.max_wait_ms.map(|ms| format!("{ms}ms")))),
+        ("voice_routing_policy", json!(settings.voice_routing_policy)),
+        ("dial_plan", json!(settings.dial_plan)),
+        ("shared_number", json!(settings.shared_number)),
+        ("location_id", json!(settings.location_id)),
+        ("policy_rules", json!(rules)),
+    ]
+}
+
+fn mapping_fields(mapping: &Mapping) -> Fields {
+    vec![
+        ("microsoft_user", json!(mapping.microsoft_user)),
+        ("service", json!(mapping.service)),
+        ("number", json!(mapping.number)),
+    ]
+}
+
+fn map(fields: &[(&'static str, Value)]) -> Map<String, Value> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// Two lists of the same fields, cut down to those that differ.
+fn differing(before: Fields, after: Fields) -> (Fields, Fields) {
+    before.into_iter().zip(after).filter(|(before, after)| before.1 != after.1).unzip()
+}
+
+fn names(fields: &[(&'static str, Value)]) -> Vec<&'static str> {
+    fields.iter().map(|(name, _)| *name).collect()
+}
+
+/// Compares. `stored` is what the database has now; none for a new account.
+pub(super) fn diff<'a>(
+    account: AccountId,
+    stored: Option<&'a Account>,
+    resolved: &'a Resolved,
+    now: OffsetDateTime,
+) -> Diff<'a> {
+    let mut diff = Diff::default();
+    let declared = &resolved.declared;
+    let change = |user: Option<&PbxUserId>, kind, fields, before, after| NewChange {
+        account,
+        user: user.cloned(),
+        kind,
+        fields,
+        before,
+        after,
+        detected_at: now,
+        saved_at: Some(now),
+    };
+    if stored.is_none() {
+        diff.lines.push("+ account".to_owned());
+    }
+    // a new account differs from one on which nothing has been set
+    let blank = Settings::default();
+    let (old_settings, old_rules) =
+        stored.map_or((&blank, &[][..]), |account| (&account.settings, account.rules.as_slice()));
+    let (before, after) =
+        differing(fields(old_settings, old_rules), fields(&declared.settings, &declared.rules));
+    for ((name, old), (_, new)) in before.iter().zip(&after) {
+        diff.lines.push(format!("~ {name}: {old} -> {new}"));
+    }
+    diff.rules = after.iter().any(|(name, _)| *name == "policy_rules");
+    diff.settings = after.iter().any(|(name, _)| *name != "policy_rules");
+    if !after.is_empty() {
+        let old = stored.is_some().then(|| map(&before));
+        diff.changes.push(change(None, ChangeKind::Settings, names(&after), old, Some(map(&after))));
+    }
+    let old_binding = stored.and_then(|account| account.binding.as_ref());
+    if old_binding != declared.binding.as_ref() {
+        diff.binding = true;
+        let text = |binding: Option<&(String, String)>| {
+            binding.map_or("none".to_owned(), |(source, key)| format!("{source}/{key}"))
+        };
+        let (old, new) = (text(old_binding), text(declared.binding.as_ref()));
+        diff.lines.push(format!("~ source: {old} -> {new}"));
+    }
+    let tenant = stored.and_then(|account| account.authorization.as_ref());
+    diff.leaves = tenant.is_some() && declared.tenant.is_none();
+    if diff.leaves {
+        diff.lines.push("- tenant".to_owned());
+    }
+    if let Some(proved) = &resolved.proved {
+        diff.lines.push(format!("~ tenant {}: authorization {}", proved.tenant, proved.state));
+    }
+    mappings(&mut diff, stored, resolved, &change);
+    diff
+}
+
+fn mappings<'a>(
+    diff: &mut Diff<'a>,
+    stored: Option<&'a Account>,
+    resolved: &'a Resolved,
+    change: &impl Fn(
+        Option<&PbxUserId>,
+        ChangeKind,
+        Vec<&'static str>,
+        Option<Map<String, Value>>,
+        Option<Map<String, Value>>,
+    ) -> NewChange,
+) {
+    for (user, old) in stored.into_iter().flat_map(|account| &account.mappings) {
+        if resolved.mappings.contains_key(user) {
+            continue;
+        }
+        let fields = mapping_fields(old);
+        diff.lines.push(format!("- mapping {user} = {}", old.microsoft_user));
+        diff.away.push(user);
+        let kind = ChangeKind::Unmapped;
+        diff.changes.push(change(Some(user), kind, names(&fields), Some(map(&fields)), None));
+    }
+    for (user, new) in &resolved.mappings {
+        let kind = ChangeKind::Mapped;
+        match stored.and_then(|account| account.mappings.get(user)) {
+            Some(old) if old == new => continue,
+            Some(old) => {
+                let (before, after) = differing(mapping_fields(old), mapping_fields(new));
+                for ((name, old), (_, new)) in before.iter().zip(&after) {
+                    diff.lines.push(format!("~ mapping {user} {name}: {old} -> {new}"));
+                }
+                diff.away.push(user);
+                let (old, new) = (Some(map(&before)), Some(map(&after)));
+                diff.changes.push(change(Some(user), kind, names(&after), old, new));
+            }
+            None => {
+                let fields = mapping_fields(new);
+                diff.lines.push(format!(
+                    "+ mapping {user} = {} ({})",
+                    new.microsoft_user,
+                    new.service.as_str()
+                ));
+                diff.changes.push(change(Some(user), kind, names(&fields), None, Some(map(&fields))));
+            }
+        }
+        diff.new.push((user, new));
+    }
+}

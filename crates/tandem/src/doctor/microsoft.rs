@@ -1,0 +1,101 @@
+//! Microsoft: whether the app's credential works in a tenant that has consented.
+
+use tandem_graph::{ErrorClass, Graph, OperationRef, TenantClient, TokenErrorKind};
+use tandem_runtime::{Ctx, chain};
+use tandem_store::admin::accounts;
+use tandem_teams_sync::REQUIRED_ROLES;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::findings::Findings;
+use crate::config::Config;
+use crate::operator::Operator;
+
+const AREA: &str = "microsoft";
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+/// An operation that nobody began.
+const NO_OPERATION: &str =
+    "/v1.0/admin/teams/telephoneNumberManagement/operations/00000000-0000-0000-0000-000000000000";
+
+pub(super) async fn look(ctx: &Ctx, config: &Config, account: Option<&str>, findings: &mut Findings) {
+    if config.microsoft.is_none() {
+        let text = "the configuration has no section [microsoft]".to_owned();
+        return findings.note(AREA, text, "teams-sync and `accounts apply` need it");
+    }
+    let looked = async {
+        let operator = Operator::new(ctx.clone(), config)?;
+        let graph = operator.graph()?;
+        let bound = bound(&operator, account).await?;
+        anyhow::Ok((graph, bound))
+    };
+    match looked.await {
+        Ok((Some(graph), Some((name, tenant)))) => try_account(ctx, &graph, &name, tenant, findings).await,
+        Ok((_, None)) => {
+            let text = "no account has a tenant, so nothing could be tried".to_owned();
+            findings.note(AREA, text, "bind one with `tandem accounts apply`");
+        }
+        Ok((None, _)) => {}
+        Err(error) => findings.error(AREA, format!("{error:#}"), "see the other findings first"),
+    }
+}
+
+/// The account asked for, or the first whose authorization looks well.
+async fn bound(operator: &Operator, account: Option<&str>) -> anyhow::Result<Option<(String, uuid::Uuid)>> {
+    let mut tx = operator.store.begin("doctor.bound").await?;
+    let names = match account {
+        Some(name) => vec![name.to_owned()],
+        None => accounts::names(&mut tx).await?.into_iter().map(|(_, name, _)| name).collect(),
+    };
+    for name in names {
+        let found = accounts::find(&mut tx, &name, false).await?;
+        anyhow::ensure!(found.is_some() || account.is_none(), "there is no account {name}");
+        if let Some(authorization) = found.and_then(|found| found.authorization)
+            && (account.is_some() || matches!(authorization.state.as_str(), "healthy" | "weakened"))
+        {
+            return Ok(Some((name, authorization.tenant.0)));
+        }
+    }
+    Ok(None)
+}
+
+async fn try_account(ctx: &Ctx, graph: &Graph, name: &str, tenant: uuid::Uuid, findings: &mut Findings) {
+    let client = graph.tenant(tenant).with_max_wait(PATIENCE);
+    match client.probe().await {
+        Ok(probe) => {
+            findings.ok(AREA, format!("a token for the tenant of {name} works"));
+            let missing = probe.token.missing(&REQUIRED_ROLES);
+            if missing.is_empty() {
+                findings.ok(AREA, format!("{name} has granted every permission"));
+            } else {
+                let text = format!("{name} has not granted {}", missing.join(", "));
+                findings.error(AREA, text, "the Global Administrator of the tenant has to consent again");
+            }
+            clock(ctx, &client, findings).await;
+        }
+        Err(error) => {
+            let remedy = match error.class() {
+                ErrorClass::Token(TokenErrorKind::Grant) => {
+                    "the Global Administrator of the tenant has to consent again"
+                }
+                ErrorClass::Token(TokenErrorKind::OwnCredential) => {
+                    "the certificate, secret or clock of this side is wrong; no customer is to blame"
+                }
+                ErrorClass::Token(TokenErrorKind::Policy) => {
+                    "a Conditional Access policy of the tenant blocks the app"
+                }
+                _ => "check the way to login.microsoftonline.com and graph.microsoft.com",
+            };
+            findings.error(AREA, format!("{name}: {}", chain(&error)), remedy);
+        }
+    }
+}
+
+/// Microsoft's clock, from the `Date` of an answer. Only refusals carry it through to here, so one is asked for.
+async fn clock(ctx: &Ctx, client: &TenantClient, findings: &mut Findings) {
+    let answer = client.operation(&OperationRef::new(NO_OPERATION)).await;
+    let now = ctx.clock.now();
+    let date = answer.err().and_then(|error| error.ids()?.date.clone());
+    if let Some(theirs) = date.and_then(|date| OffsetDateTime::parse(&date, &Rfc2822).ok()) {
+        findings.clocks("clock", "Microsoft", theirs - now);
+    }
+}

@@ -1,0 +1,86 @@
+//! `tandem jobs`: what happened, and asking for a job. Nothing here touches a job: a request is a row that the
+//! debouncer carries out.
+
+mod ask;
+mod look;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use tandem_domain::job::{JobState, JobType};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::accounts::Output;
+use crate::config::Config;
+use crate::operator::Operator;
+
+/// Subcommands of `tandem jobs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs, newest first
+    List(ListArgs),
+    /// Show one job and its log
+    Show {
+        /// Its id
+        job: Uuid,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Ask for a Manual job of an account; it uses the stored authorization
+    Run(ask::RunJobArgs),
+}
+
+/// Options of `tandem jobs list`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    /// Of this account only
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Of this type only
+    #[arg(long = "type", value_name = "auto|manual", value_parser = job_type)]
+    job_type: Option<JobType>,
+    /// In this state only: queued, running, succeeded, partly, failed, cancelled
+    #[arg(long, value_parser = job_state)]
+    state: Option<JobState>,
+    /// Cut since then: a time such as 2026-12-24T18:00:00Z, or how long ago, such as 2h
+    #[arg(long, value_name = "TIME|DURATION")]
+    since: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+fn job_type(text: &str) -> Result<JobType, String> {
+    JobType::parse(text).ok_or_else(|| "auto or manual".to_owned())
+}
+
+fn job_state(text: &str) -> Result<JobState, String> {
+    JobState::parse(text).ok_or_else(|| "queued, running, succeeded, partly, failed or cancelled".to_owned())
+}
+
+/// A time, or how long before `now`.
+fn since(text: &str, now: OffsetDateTime) -> anyhow::Result<OffsetDateTime> {
+    use time::format_description::well_known::Rfc3339;
+    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(at);
+    }
+    let ago = tandem_runtime::config::duration::parse(text).map_err(|_| {
+        anyhow::anyhow!("--since is neither a time such as 2026-12-24T18:00:00Z nor a duration such as 2h")
+    })?;
+    Ok(now - ago)
+}
+
+pub(crate) async fn run(command: JobsCommand, config: &Config) -> anyhow::Result<ExitCode> {
+    let operator = Operator::at_terminal(config)?;
+    match command {
+        JobsCommand::List(args) => look::list(&operator, &args).await?,
+        JobsCommand::Show { job, output } => look::show(&operator, job.into(), output).await?,
+        JobsCommand::Run(args) => return ask::run(&operator, args).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,35 @@
+//! What `--help` says is an interface.
+
+use crate::lab::tandem;
+
+#[test]
+fn help_texts() {
+    for command in [
+        "",
+        "run",
+        "migrate",
+        "config",
+        "config check",
+        "doctor",
+        "accounts",
+        "accounts apply",
+        "accounts list",
+        "accounts show",
+        "jobs",
+        "jobs list",
+        "jobs show",
+        "jobs run",
+        "sources",
+        "sources list",
+        "sources read",
+        "sources release-deletions",
+        "up",
+    ] {
+        let mut words: Vec<&str> = command.split_whitespace().collect();
+        words.push("--help");
+        let output = tandem(&words).output().unwrap();
+        assert!(output.status.success(), "{command}");
+        let name = if command.is_empty() { "tandem".to_owned() } else { command.replace(' ', "_") };
+        insta::assert_snapshot!(name, String::from_utf8(output.stdout).unwrap());
+    }
+}

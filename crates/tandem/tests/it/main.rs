@@ -1,0 +1,8 @@
+//! The binary as its users meet it: as a process, beside real servers and the Microsoft simulator.
+
+mod accounts;
+mod commands;
+mod demo;
+mod help;
+mod lab;
+mod roles;
