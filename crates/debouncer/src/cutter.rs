@@ -84,8 +84,14 @@ impl Cutter {
         if due.is_empty() {
             return Ok(false);
         }
-        let accounts: Vec<CutAccount> =
-            due.iter().map(|w| self.fresh(w.account, Some(w.first_change_at), w.due_at)).collect();
+        let accounts: Vec<CutAccount> = due
+            .iter()
+            .map(|w| CutAccount {
+                // the edit's trace goes on, not that of this loop
+                traceparent: w.traceparent.clone(),
+                ..self.fresh(w.account, Some(w.first_change_at), w.due_at)
+            })
+            .collect();
         let cut = Cut {
             job_type: JobType::Auto,
             scope: JobScope::Changed,
