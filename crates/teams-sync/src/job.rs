@@ -109,12 +109,7 @@ async fn work(
         });
     }
     let client = client(shared, claim, &snapshot, lease)?;
-    let token = client.token_info().await?;
-    let missing = token.missing(&REQUIRED_ROLES);
-    if !missing.is_empty() {
-        let text = format!("the tenant has not granted {}", missing.join(", "));
-        return Err(JobError::Whole { code: "permission_missing", text });
-    }
+    check_permissions(&client).await?;
     let scope = scope(claim, &snapshot);
     let look = observe::look(&client, &snapshot, &scope, shared.tenants.pages(client.id())).await?;
     if look.how == "pages" {
@@ -142,6 +137,20 @@ pub const REQUIRED_ROLES: [&str; 4] = [
     "TeamsTelephoneNumber.ReadWrite.All",
     "TeamsPolicyUserAssign.ReadWrite.All",
 ];
+
+async fn check_permissions(client: &TenantClient) -> Result<(), JobError> {
+    if client.token_info().await?.missing(&REQUIRED_ROLES).is_empty() {
+        return Ok(());
+    }
+    // what is missing may have been granted since the token was issued
+    let token = client.fresh_token_info().await?;
+    let missing = token.missing(&REQUIRED_ROLES);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the tenant has not granted {}", missing.join(", "));
+    Err(JobError::Whole { code: "permission_missing", text })
+}
 
 fn client(
     shared: &Shared,

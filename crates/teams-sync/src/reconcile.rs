@@ -23,7 +23,9 @@ use crate::Shared;
 /// Intents looked at in one go.
 const BATCH: i64 = 50;
 /// While one process looks, others leave the intent alone.
-const HOLD: Duration = Duration::from_secs(60);
+const HOLD: time::Duration = time::Duration::MINUTE;
+/// However fast the ladders run, a look takes a moment.
+const SHORTEST_HOLD: Duration = Duration::from_secs(5);
 
 /// Looks at open intents until stopped.
 pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), BoxError> {
@@ -40,7 +42,8 @@ pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> R
 }
 
 async fn pass(shared: &Shared) -> Result<(), StoreError> {
-    for intent in intents::take_due(&shared.store, BATCH, HOLD).await? {
+    let hold = shared.settings.ladder(HOLD).max(SHORTEST_HOLD);
+    for intent in intents::take_due(&shared.store, BATCH, hold).await? {
         let Some(tenant) = intent.tenant else { continue };
         let client = shared.graph.tenant(tenant.0).with_correlation(intent.job.0);
         if intent.ended {
@@ -153,7 +156,10 @@ async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(),
                 intents::watch(&mut tx, intent.id, Some(shared.settings.ladder(time::Duration::MINUTE)))
                     .await?;
             }
-            if end != IntentEnd::GivenUp {
+            if end == IntentEnd::GivenUp {
+                let code = "operation_not_finished";
+                users::give_up(&mut tx, intent.account, &intent.user, code, &detail).await?;
+            } else {
                 resolved(&mut tx, intent, &intent.user).await?;
             }
         }

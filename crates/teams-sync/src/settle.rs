@@ -21,7 +21,9 @@ use crate::journal::announce;
 /// Users checked in one go.
 const BATCH: i64 = 2000;
 /// While one process checks, others leave the users alone.
-const HOLD: Duration = Duration::from_secs(120);
+const HOLD: time::Duration = time::Duration::minutes(2);
+/// However fast the ladders run, a look takes a moment.
+const SHORTEST_HOLD: Duration = Duration::from_secs(5);
 /// Users of a tenant checked one by one at most; more are checked in pages.
 const SINGLE: usize = 3;
 
@@ -41,7 +43,8 @@ pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> R
 
 async fn pass(shared: &Shared) -> Result<(), StoreError> {
     let mut by_account: BTreeMap<(AccountId, TenantId), Vec<ToSettle>> = BTreeMap::new();
-    for user in settling::take_to_settle(&shared.store, BATCH, HOLD).await? {
+    let hold = shared.settings.ladder(HOLD).max(SHORTEST_HOLD);
+    for user in settling::take_to_settle(&shared.store, BATCH, hold).await? {
         let Some(tenant) = user.tenant else { continue };
         by_account.entry((user.account, tenant)).or_default().push(user);
     }
