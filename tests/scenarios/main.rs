@@ -1,3 +1,14 @@
 //! Scenarios over the whole system: real PostgreSQL, real broker, real HTTP to the simulator.
 
+mod authorization;
+mod broker;
+mod docs_are_true;
+mod faults;
+mod late_write;
+mod layering;
 mod main_job;
+mod model;
+mod start_stop;
+mod throttle;
+mod trace;
+mod windows;

@@ -197,7 +197,9 @@ async fn too_many_removals_are_held_and_the_rest_goes_on() -> Result<()> {
     tester.at_rest().await;
     assert_eq!(tester.jobs(&account).await?, ["succeeded", "partly"]);
     assert_eq!(
-        tester.count("select json_array_length(removals)::bigint from sync.held where closed_at is null").await?,
+        tester
+            .count("select json_array_length(removals)::bigint from sync.held where closed_at is null")
+            .await?,
         4
     );
     let found = tester.numbers(&account, 5).await?;

@@ -246,7 +246,7 @@ impl Tester {
 
 /// Verbs beside the saving of profiles.
 impl Tester {
-    async fn record_one(
+    pub(crate) async fn record_one(
         &self,
         account: &Account,
         user: Option<PbxUserId>,

@@ -4,10 +4,16 @@
 //! simulator say. [`Tester::finish`] fails a test that leaves work, messages or background errors behind.
 
 mod account;
+mod edits;
+mod look;
+mod mortal;
+mod process;
 mod rest;
 mod roles;
 mod tester;
 
 pub use account::{Account, TeamsUser};
+pub use mortal::{Mortal, hasty_sync};
+pub use process::{Process, program};
 pub use roles::{Role, fast_sync};
-pub use tester::Tester;
+pub use tester::{PASSWORD, Tester};

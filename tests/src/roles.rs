@@ -67,7 +67,7 @@ impl Tester {
         let settings = DebouncerSettings {
             timing: self.timing,
             tick: Duration::from_millis(100),
-            sweep: Duration::from_secs(1),
+            sweep: self.sweep,
             ..DebouncerSettings::default()
         };
         tandem_debouncer::start(&ctx, &parts, &settings);
@@ -107,6 +107,11 @@ impl Tester {
         tandem_sync_log::start(&ctx, &parts, &settings);
         self.roles.push(Role { ctx });
         Ok(())
+    }
+
+    /// Takes a context as a role of its own: it is stopped with the others, and its background errors count.
+    pub fn adopt(&mut self, ctx: Ctx) {
+        self.roles.push(Role { ctx });
     }
 
     /// Starts one of each: what a small provider runs.

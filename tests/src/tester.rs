@@ -21,7 +21,7 @@ use url::Url;
 use crate::roles::Role;
 
 /// Password of every login in tests.
-const PASSWORD: &str = "loopback-only";
+pub const PASSWORD: &str = "loopback-only";
 
 /// A provider of telephony in a test.
 pub struct Tester {
@@ -37,6 +37,10 @@ pub struct Tester {
     pub http: reqwest::Client,
     /// Windows of accounts.
     pub timing: Timing,
+    /// How often debouncers look for changes whose announcement never came.
+    pub sweep: Duration,
+    /// How long [`Tester::at_rest`] waits.
+    pub patience: Duration,
     pub(crate) roles: Vec<Role>,
     pub(crate) accounts: u32,
 }
@@ -58,10 +62,12 @@ impl Tester {
             sim,
             admin,
             http: reqwest::Client::new(),
+            sweep: Duration::from_secs(1),
             timing: Timing {
                 quiet: time::Duration::milliseconds(300),
                 max_wait: time::Duration::milliseconds(1500),
             },
+            patience: Duration::from_secs(60),
             roles: Vec::new(),
             accounts: 0,
         };
@@ -150,13 +156,17 @@ impl Tester {
     /// # Errors
     /// When the broker is too old.
     pub async fn bus(&self, ctx: &Ctx) -> Result<Bus> {
+        Ok(Bus::connect(ctx, self.bus_config()?, settings::all_streams(&self.subjects(), 1)).await?)
+    }
+
+    pub(crate) fn bus_config(&self) -> Result<BusConfig> {
         let url = Url::parse(&self.nats.url()?)?;
         let mut config = BusConfig::new(format!("nats://127.0.0.1:{}", self.nats.server.port()));
         config.auth = Auth::UserPassword {
             user: url.username().to_owned(),
             password: SecretString::from(url.password().unwrap_or_default()),
         };
-        Ok(Bus::connect(ctx, config, settings::all_streams(&self.subjects(), 1)).await?)
+        Ok(config)
     }
 
     /// Microsoft as a role sees it.
@@ -171,6 +181,8 @@ impl Tester {
         config.app_rate_per_s = 2000;
         config.tenant_operations_in_flight = 20;
         config.max_wait = Duration::from_secs(10);
+        config.retry.first = Duration::from_millis(200);
+        config.retry.longest = Duration::from_secs(2);
         Ok(Graph::new(config, Arc::new(|| Clock::system().now()))?)
     }
 }
