@@ -23,6 +23,7 @@ clean-demo: ## remove what the demo keeps
 test: test-rust test-clients test-compose ## run every test, with servers of its own
 
 test-rust: tools
+	cargo build --package tandem
 	cargo $(TEST) --workspace
 
 test-clients:
