@@ -107,6 +107,21 @@ impl TenantClient {
             .map_err(|source| GraphError::Token { tenant: self.tenant, source })
     }
 
+    /// The token in use; a login that stumbles is asked again, as it is for every call.
+    pub(crate) async fn patient_token(&self) -> Result<Arc<Token>, GraphError> {
+        let mut delays = self.graph.inner.config.retry.delays();
+        loop {
+            let error = match self.current_token().await {
+                Ok(token) => return Ok(token),
+                Err(error) => error,
+            };
+            match delays.next().filter(|_| error.class().is_passing()) {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(error),
+            }
+        }
+    }
+
     /// Sends the call and decodes the answer. Throttled calls wait and are sent again; so are reads, and
     /// writes that surely had no effect, after passing trouble; a rejected token is replaced once.
     /// A write that may have had an effect is never repeated.

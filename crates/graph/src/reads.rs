@@ -63,7 +63,17 @@ impl TenantClient {
     /// # Errors
     /// If there is no token.
     pub async fn token_info(&self) -> Result<TokenInfo, GraphError> {
-        Ok(self.current_token().await?.info.clone())
+        Ok(self.patient_token().await?.info.clone())
+    }
+
+    /// What a token says that is fetched now: consent given meanwhile does not show in an older one.
+    ///
+    /// # Errors
+    /// If there is no token.
+    pub async fn fresh_token_info(&self) -> Result<TokenInfo, GraphError> {
+        let old = self.patient_token().await?;
+        self.state.token.reject(&old).await;
+        self.token_info().await
     }
 
     /// A token and one harmless read.

@@ -61,6 +61,10 @@ statements! {
     /// Makes a deferred user due now, or defers one that was not.
     DUE_NOW = "insert into sync.deferred (account_id, pbx_user_id, reason, detail, next_look, job_id) values ($1, $2, $3, $4, clock_timestamp(), $5)
                on conflict (account_id, pbx_user_id) do update set next_look = clock_timestamp()";
+    /// Gives a user up until somebody does something about it.
+    GIVE_UP = "with waiting as (delete from sync.deferred where account_id = $1 and pbx_user_id = $2)
+               update sync.users set outcome = 'failed', code = $3, detail = $4, updated_at = clock_timestamp()
+                where account_id = $1 and pbx_user_id = $2";
     /// Keeps removals for a person to decide; one list per account, the newest counts.
     HOLD = "insert into sync.held (held_id, account_id, job_id, fingerprint, removals) values ($1, $2, $3, $4, $5)
             on conflict (account_id) where closed_at is null do update
@@ -294,6 +298,29 @@ pub async fn due_now(
         .bind(reason.as_str())
         .bind(detail)
         .bind(job.0)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// A user is not tried again by itself: a person decides, or a new change.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn give_up(
+    tx: &mut Tx,
+    account: AccountId,
+    user: &PbxUserId,
+    code: &str,
+    detail: &str,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(GIVE_UP)
+        .bind(account.0)
+        .bind(user.as_str())
+        .bind(code)
+        .bind(detail)
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
