@@ -69,7 +69,10 @@ impl Announcer {
     /// None in practice: ids always fit a message.
     pub fn due(&self, account: AccountId, job: JobId, job_type: JobType) -> Result<Announcement, WireError> {
         let message = Due { account: account.0, job: job.0, job_type: job_type.as_str().to_owned() };
-        let subject = self.subjects.due(job_type.as_str(), account.0).map_err(|_| WireError::Missing { field: "job_type" })?;
+        let subject = self
+            .subjects
+            .due(job_type.as_str(), account.0)
+            .map_err(|_| WireError::Missing { field: "job_type" })?;
         Ok(self.build(EventType::Due, subject, tandem_wire::encode_due(&message)?, &format!("due:{job}")))
     }
 

@@ -20,7 +20,8 @@ impl Letters {
 
 impl DeadLetters for Letters {
     async fn store(&self, letter: DeadLetter) -> Result<(), BoxError> {
-        let headers = letter.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers =
+            letter.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let kept = ops::DeadLetter {
             stream: letter.stream,
             consumer: letter.consumer,
