@@ -32,7 +32,6 @@ async fn the_trace_of_an_edit_reaches_the_graph_call() -> Result<()> {
     let trace = edit.span_context.trace_id();
     let of_trace: Vec<&str> =
         spans.iter().filter(|s| s.span_context.trace_id() == trace).map(|s| s.name.as_ref()).collect();
-    for s in &spans {}
     for name in ["teams-sync.job", "teams-sync.step", "graph.request"] {
         assert!(of_trace.contains(&name), "{name} is not in the trace of the edit: {of_trace:?}");
     }
