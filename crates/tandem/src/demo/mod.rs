@@ -75,7 +75,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode> {
         filter: (!args.log).then(|| "error".to_owned()),
     })?;
     let ctx = Ctx::new(Clock::system(), Ids::random(), telemetry.meter());
-    let code = play(&args, &ctx, interrupts, &telemetry, &screen).await;
+    let code = Box::pin(play(&args, &ctx, interrupts, &telemetry, &screen)).await;
     telemetry.shutdown(Duration::from_secs(1)).await;
     code
 }
@@ -148,7 +148,7 @@ async fn show(
     let stage = stage.insert(set_up(&args.data, ctx, telemetry, screen).await?);
     screen.heading("The demo provider and the first sync of its accounts");
     let cast = Cast::gather(stage, ctx, screen).await?;
-    start_roles(stage, ctx, screen).await?;
+    Box::pin(start_roles(stage, ctx, screen)).await?;
     cast.first_sync(ctx, screen).await?;
     screen.heading("One edit in the PBX; seconds since it was saved");
     let times = format!(
@@ -171,7 +171,7 @@ async fn set_up(data: &Path, ctx: &Ctx, telemetry: &Telemetry, screen: &Screen) 
     screen.during("filling the demo PBX", pbx::prepare(&private, &ctx.ids.stream("demo"))).await?;
     screen.item("demo PBX: a database shaped like FusionPBX with 3 domains and 43 extensions");
     let certificate = setup::certificate(&private.dir, screen).await?;
-    let sim = setup::simulator(certificate).await?;
+    let sim = setup::simulator(&private.dir, certificate).await?;
     screen.item(&format!("Microsoft simulator on {}", sim.base_url()));
     let health = setup::configuration(&private, &sim)?;
     let file = setup::config_file(&private.dir);

@@ -23,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 enum Rest {
     /// Something is still under way; what, in words.
     Busy(String),
-    /// Nothing waits; this is the newest job.
-    Quiet(Box<JobRow>),
+    /// Nothing waits; these are the jobs, the newest first.
+    Quiet(Vec<JobRow>),
     /// No job is expected; whether changes wait in the open window.
     Idle { queued: bool },
 }
@@ -56,16 +56,22 @@ async fn look(store: &Store, watched: &Watched, since: OffsetDateTime) -> Result
     if let Some(job) = jobs.iter().find(|job| !job.state.is_final()) {
         return Ok(Rest::Busy(format!("job {} is {}", job.job, job.state.as_str())));
     }
-    let deferred = admin::accounts::stands(&mut tx, account).await?.deferred;
-    match jobs.into_iter().next() {
-        _ if deferred > 0 => Ok(Rest::Busy(format!("{deferred} deferred users wait for another look"))),
-        None => busy("no job was cut yet"),
-        Some(job) if job.error_code.is_some() => {
-            bail!("job {} failed: {}", job.job, job.error_text.unwrap_or_default())
-        }
-        Some(job) if job.settled_at.is_none() => Ok(Rest::Busy(format!("job {} settles", job.job))),
-        Some(job) => Ok(Rest::Quiet(Box::new(job))),
+    if let Some(job) = jobs.iter().find(|job| job.error_code.is_some()) {
+        bail!("job {} failed: {}", job.job, job.error_text.as_deref().unwrap_or_default());
     }
+    if let Some(job) = jobs.iter().find(|job| job.settled_at.is_none() && confirmed(job) > 0) {
+        return Ok(Rest::Busy(format!("job {} settles", job.job)));
+    }
+    match admin::accounts::stands(&mut tx, account).await?.deferred {
+        0 if jobs.is_empty() => busy("no job was cut yet"),
+        0 => Ok(Rest::Quiet(jobs)),
+        users => Ok(Rest::Busy(format!("{users} deferred users wait for another look"))),
+    }
+}
+
+/// Users that a job changed something for: those have to settle.
+fn confirmed(job: &JobRow) -> i64 {
+    job.counts.as_ref().and_then(|counts| counts["confirmed"].as_i64()).unwrap_or_default()
 }
 
 /// An account that is to come to rest.
@@ -96,11 +102,12 @@ pub(super) async fn wait(
         let words = format!("{}: first sync", watched.name);
         let rest = screen.during(&words, until(store, watched, since, deadline)).await?;
         match rest {
-            Rest::Quiet(job) => {
-                let counts = job.counts.as_ref().map(counts).unwrap_or_default();
-                let kind = type_name(job.job_type);
-                screen
-                    .item(&format!("{}: {kind} job {} has settled; users: {counts}", watched.name, job.job));
+            Rest::Quiet(jobs) => {
+                for job in jobs.iter().rev() {
+                    let users = job.counts.as_ref().map(counts).unwrap_or_default();
+                    let (name, kind) = (watched.name, type_name(job.job_type));
+                    screen.item(&format!("{name}: {kind} job {} is done; users: {users}", job.job));
+                }
             }
             Rest::Idle { queued: true } => {
                 screen.item(&format!("{}: Auto Sync is off, so its changes stay queued", watched.name));
@@ -130,5 +137,5 @@ fn counts(counts: &serde_json::Value) -> String {
         .filter(|(_, count)| count.as_i64() != Some(0))
         .map(|(outcome, count)| format!("{count} {outcome}"))
         .collect();
-    told.join(", ")
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
 }

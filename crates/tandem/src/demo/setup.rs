@@ -62,10 +62,27 @@ pub(super) fn credential(data: &Path) -> Result<AppCredential> {
     Ok(AppCredential::Certificate { cert_pem, key_pem })
 }
 
-/// Starts the Microsoft simulator with the demo's three tenants.
-pub(super) async fn simulator(certificate: String) -> Result<SimHandle> {
+/// Starts the Microsoft simulator with the demo's three tenants, on the port of the last start if it is free: links of
+/// operations that a crash left open name it.
+pub(super) async fn simulator(data: &Path, certificate: String) -> Result<SimHandle> {
+    let file = microsoft(data).join("port");
+    let last = std::fs::read_to_string(&file).ok().and_then(|port| port.trim().parse().ok());
     let world = Some(world::world(certificate));
-    Sim::start(SimConfig { world, ..SimConfig::default() }).await.context("start the Microsoft simulator")
+    let config = SimConfig { world, ..SimConfig::default() };
+    let started = match last {
+        Some(port) => {
+            let listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+            Sim::start(SimConfig { listen, ..config.clone() }).await.ok()
+        }
+        None => None,
+    };
+    let sim = match started {
+        Some(sim) => sim,
+        None => Sim::start(config).await.context("start the Microsoft simulator")?,
+    };
+    let port = sim.address().port().to_string();
+    std::fs::write(&file, port).with_context(|| format!("write {}", file.display()))?;
+    Ok(sim)
 }
 
 /// Writes the configuration file, anew at each start because ports change.
