@@ -1,6 +1,7 @@
 //! What the documents name exists, and what exists is named. Help texts and sample files have tests beside the
 //! binary that reads them.
 
+mod codes;
 mod names;
 mod text;
 

@@ -1,0 +1,37 @@
+//! Every stable code that a user or a job can end with is explained in `docs/codes.md`.
+
+use tandem_domain::ladder::DeferReason;
+use tandem_domain::plan::Code;
+
+const CODES: &str = include_str!("../../../docs/codes.md");
+const STEPS: &str = include_str!("../../../crates/teams-sync/src/step.rs");
+const JOBS: &str = include_str!("../../../crates/teams-sync/src/job.rs");
+
+fn explained(code: &str) -> bool {
+    CODES.contains(&format!("| `{code}` |"))
+}
+
+#[test]
+fn every_code_is_explained() {
+    let planned = Code::ALL.iter().map(|code| code.as_str().to_owned());
+    let deferred = CODES
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|code| DeferReason::parse(code).is_some())
+        .count();
+    assert_eq!(deferred, 8, "every reason to defer has a row");
+    // codes that the executor gives stand behind `code: "` in its source, those of whole jobs behind `=> "` or `code: "`
+    let literals = [STEPS, JOBS].into_iter().flat_map(|source| {
+        ["code: \"", "=> \""].into_iter().flat_map(move |mark| {
+            source.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
+        })
+    });
+    let missing: Vec<String> = planned
+        .chain(
+            literals
+                .filter(|code| !code.is_empty() && code.chars().all(|c| c.is_ascii_lowercase() || c == '_')),
+        )
+        .filter(|code| !explained(code))
+        .collect();
+    assert!(missing.is_empty(), "docs/codes.md does not explain {missing:?}");
+}
