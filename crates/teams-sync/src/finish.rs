@@ -318,7 +318,14 @@ pub(crate) async fn end(
     };
     let event =
         claims::append_numbered(tx, finished.account, claim.job, finished.event_number, event).await?;
-    announce(shared, tx, std::slice::from_ref(&event)).await
+    announce(shared, tx, std::slice::from_ref(&event)).await?;
+    if ending.settled && matches!(ending.state, JobState::Succeeded | JobState::Partly) {
+        // nothing was written, so nothing has to be looked at again
+        let event = NewEvent { kind: "settled", data: json!({ "settled_at": finished.at.unix_timestamp() }) };
+        let event = claims::append_afterwards(tx, claim.job, event).await?;
+        announce(shared, tx, event.as_slice()).await?;
+    }
+    Ok(())
 }
 
 /// Counts and logs the end of a job, once it is committed.

@@ -37,7 +37,7 @@ async fn differences_are_told_once_and_narrowly() -> Result<()> {
     world.read().await?;
     let told = world.changes(alpha, 16).await?;
     let expected = format!(
-        "17 updated {ANA} display_name,dnd {{\"dnd\":false,\"display_name\":\"Ana Costa\"}} {{\"dnd\":true,\"display_name\":\"Ana Lima\"}}"
+        "17 updated {ANA} display_name,dnd {{\"display_name\":\"Ana Costa\",\"dnd\":false}} {{\"display_name\":\"Ana Lima\",\"dnd\":true}}"
     );
     assert_eq!(told, [expected]);
     assert_eq!(world.number("select count(*) from ops.outbox").await?, 3);
@@ -83,7 +83,7 @@ async fn a_deletion_is_told_after_two_looks() -> Result<()> {
     world.read().await?;
     assert_eq!(
         world.changes(account, 2).await?,
-        ["3 deleted b display_name,enabled {\"enabled\":true,\"display_name\":\"Bo\"} "]
+        ["3 deleted b display_name,enabled {\"display_name\":\"Bo\",\"enabled\":true} "]
     );
     world.read().await?;
     assert_eq!(world.number("select count(*) from pbx.profiles where deleted_at is not null").await?, 1);
@@ -92,7 +92,7 @@ async fn a_deletion_is_told_after_two_looks() -> Result<()> {
     world.read().await?;
     assert_eq!(
         world.changes(account, 3).await?,
-        ["4 created b display_name,enabled  {\"enabled\":true,\"display_name\":\"Bo\"}"]
+        ["4 created b display_name,enabled  {\"display_name\":\"Bo\",\"enabled\":true}"]
     );
     assert_eq!(world.number("select count(*) from pbx.profiles where deleted_at is null").await?, 2);
     detector.stop().await;
