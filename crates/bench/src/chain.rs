@@ -1,0 +1,171 @@
+//! The whole chain: push API in bulk, profile, change, outbox, JetStream, window, job.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tandem_detector::{DetectorSettings, PushSettings};
+use tandem_outbox::Bell;
+use tandem_pbx::push::{self, PushSecret};
+use tandem_runtime::{Clock, Ctx};
+use tandem_store::Login;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::cpu;
+use crate::fleet::{Event, Fleet};
+use crate::report::say;
+use crate::servers::{Servers, Stage, context, end};
+use crate::{floor, gather};
+
+/// Bulks of one account. Each changes the users that change often once more.
+const BULKS: u32 = 2;
+/// Users of a bulk.
+const SIZE: usize = 50;
+const ACCOUNTS: usize = 1_000;
+const USERS: u32 = 200;
+/// Messages on their way at once.
+const SENDERS: usize = 8;
+const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// One run.
+pub(crate) struct Run {
+    pub(crate) floor: f64,
+    pub(crate) rate: f64,
+    /// CPU seconds of everything per 100,000 changes, this process with the sender included.
+    pub(crate) cpu: f64,
+    /// Accounts with exactly one job.
+    pub(crate) one_job: f64,
+}
+
+struct Message {
+    path: String,
+    id: String,
+    body: String,
+}
+
+/// 100,000 changes over 1,000 accounts.
+pub(crate) async fn run(servers: &Servers) -> Result<Run> {
+    let stage = servers.stage().await?;
+    let fleet = Fleet::new(ACCOUNTS, USERS);
+    fleet.seed(&stage.owner).await?;
+    fleet.seed_profiles(&stage.owner).await?;
+    stage.settle().await?;
+    let bulks = fleet.bulks(BULKS, SIZE);
+    let floor = floor::events_per_s(&stage.owner, &fleet, &bulks.concat()).await?;
+    stage.settle().await?;
+
+    let ctx = context();
+    let bell = gather::debouncer(&ctx, &stage).await?;
+    let address = detector(&ctx, &stage, bell, servers).await?;
+    let changes: usize = bulks.iter().map(Vec::len).sum();
+    let messages: VecDeque<Message> = bulks.iter().enumerate().map(|(i, bulk)| message(i, bulk)).collect();
+    let own = std::process::id();
+    let [pg, nats] = servers.pids();
+    let cpu_before = [cpu::seconds(&[pg])?, cpu::seconds(&[nats])?, cpu::own_seconds(own)?];
+    let began = Instant::now();
+    send(address, messages).await?;
+    let sent = began.elapsed().as_secs_f64();
+    gather::all_gathered(&stage.owner).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let cpu_after = [cpu::seconds(&[pg])?, cpu::seconds(&[nats])?, cpu::own_seconds(own)?];
+    let used: Vec<f64> = cpu_after.iter().zip(cpu_before).map(|(after, before)| after - before).collect();
+    let rate = changes as f64 / seconds;
+
+    let one_job = cut(&stage).await?;
+    say(&format!(
+        "  floor {floor:.0}/s, sent after {sent:.2} s, gathered after {seconds:.2} s: {rate:.0}/s, ratio {:.3}; CPU {:.2} s = PostgreSQL {:.2} + NATS {:.2} + roles and sender {:.2}",
+        rate / floor,
+        used.iter().sum::<f64>(),
+        used[0],
+        used[1],
+        used[2]
+    ));
+    end(&ctx).await?;
+    servers.clear(stage).await?;
+    Ok(Run { floor, rate, cpu: used.iter().sum::<f64>() * 100_000.0 / changes as f64, one_job })
+}
+
+/// A detector with nothing but its push endpoint.
+async fn detector(ctx: &Ctx, stage: &Stage, bell: Bell, servers: &Servers) -> Result<SocketAddr> {
+    let secrets_dir = servers.folder().join(format!("secrets-{}", stage.database));
+    std::fs::create_dir(&secrets_dir)?;
+    for account in 0..ACCOUNTS {
+        let file = secrets_dir.join(format!("a{account}"));
+        std::fs::write(&file, SECRET)?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    }
+    let parts = tandem_detector::Parts {
+        store: stage.store(Login::Detector),
+        subjects: stage.subjects.clone(),
+        bell,
+    };
+    let push = PushSettings { listen: ([127, 0, 0, 1], 0).into(), secrets_dir, rate_per_second: 50 };
+    let settings = DetectorSettings { push: Some(push), ..DetectorSettings::default() };
+    tandem_detector::start(ctx, &parts, &settings).await?.push.context("a push endpoint")
+}
+
+fn message(number: usize, bulk: &[Event]) -> Message {
+    let users: Vec<Value> = bulk
+        .iter()
+        .map(|event| json!({ "id": Fleet::user(event.user).0, "profile": Fleet::profile(event.user, event.version) }))
+        .collect();
+    let account = bulk.first().map_or(0, |event| event.account);
+    Message {
+        path: format!("/pbx/v1/accounts/a{account}/users"),
+        id: format!("msg_{number}"),
+        body: json!({ "users": users }).to_string(),
+    }
+}
+
+/// Sends all messages, an account's in order: the second waits in the queue until long after the first.
+async fn send(address: SocketAddr, messages: VecDeque<Message>) -> Result<()> {
+    let queue = Arc::new(Mutex::new(messages));
+    let client = reqwest::Client::new();
+    let mut senders = JoinSet::new();
+    for _ in 0..SENDERS {
+        let (queue, client) = (Arc::clone(&queue), client.clone());
+        senders.spawn(async move {
+            let secret = PushSecret::parse(SECRET)?;
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some(Message { path, id, body }) = next else { return anyhow::Ok(()) };
+                let now = Clock::system().now();
+                let reply = client
+                    .post(format!("http://{address}{path}"))
+                    .header("content-type", "application/json")
+                    .header("webhook-id", &id)
+                    .header("webhook-timestamp", now.unix_timestamp().to_string())
+                    .header("webhook-signature", push::sign(&id, now, body.as_bytes(), &secret))
+                    .body(body)
+                    .send()
+                    .await?;
+                let status = reply.status();
+                let text = reply.text().await?;
+                ensure!(status.as_u16() == 202, "{path} answered {status}: {text}");
+            }
+        });
+    }
+    while let Some(done) = senders.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Makes every window due and waits for the jobs; how many accounts have exactly one.
+async fn cut(stage: &Stage) -> Result<f64> {
+    sqlx::query("update queue.windows set due_at = now() where due_at is not null")
+        .execute(&stage.owner)
+        .await?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while stage.number("select count(*) from queue.windows where due_at is not null").await? > 0 {
+        ensure!(Instant::now() < deadline, "due windows are not cut");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let single = "select count(*) from (select from queue.jobs group by account_id having count(*) = 1) j";
+    Ok(stage.number(single).await? as f64)
+}

@@ -1,0 +1,73 @@
+//! From due to start, when many accounts are due at once.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tandem_teams_sync::TeamsSyncSettings;
+use tokio::time::{Instant, sleep};
+
+use crate::fleet::Fleet;
+use crate::gather::debouncer;
+use crate::report::{percentile, say};
+use crate::servers::{Servers, context, end};
+use crate::tenant::{Microsoft, Pressure, graph, worker};
+
+const ACCOUNTS: usize = 10_000;
+
+/// One run, in seconds.
+pub(crate) struct Run {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+/// 10,000 accounts due in the same second. No tenant is bound, so each job ends as soon as it has looked: what is
+/// measured is the way from the due time to the claim, beside the work of ending jobs.
+pub(crate) async fn run(servers: &Servers) -> Result<Run> {
+    let stage = servers.stage().await?;
+    let fleet = Fleet::new(ACCOUNTS, 1);
+    fleet.seed(&stage.owner).await?;
+    // changes and windows as the debouncer would have left them, due within one second, three seconds from now
+    sqlx::raw_sql(
+        "update change.generations set gen = 1, changed_at = now();
+         insert into change.log (account_id, gen, pbx_user_id, kind, fields, source, detected_at)
+         select m.account_id, 1, m.pbx_user_id, 'updated', '{dnd}', 'bench', now() from admin.mappings m",
+    )
+    .execute(&stage.owner)
+    .await?;
+    stage.settle().await?;
+    let ctx = context();
+    let microsoft = Microsoft::start(Duration::from_millis(100)).await?;
+    let settings = TeamsSyncSettings {
+        worker: "bench".to_owned(),
+        auto_slots: ACCOUNTS,
+        ..TeamsSyncSettings::default()
+    };
+    worker(&ctx, &stage, graph(microsoft.sim.base_url(), Pressure::PRODUCTION)?, &settings).await?;
+    sqlx::raw_sql(
+        "insert into queue.windows (account_id, gathered_gen, first_change_at, last_change_at, due_at)
+         select account_id, 1, now(), now(), now() + interval '3 s' + random() * interval '1 s' from change.generations",
+    )
+    .execute(&stage.owner)
+    .await?;
+    debouncer(&ctx, &stage).await?;
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let wanted = i64::try_from(ACCOUNTS)?;
+    while stage.number("select count(*) from queue.jobs where started_at is not null").await? < wanted {
+        ensure!(Instant::now() < deadline, "due accounts do not start");
+        sleep(Duration::from_millis(250)).await;
+    }
+    let waits: Vec<f64> =
+        sqlx::query_scalar("select extract(epoch from started_at - due_at)::float8 from queue.jobs")
+            .fetch_all(&stage.owner)
+            .await?;
+    let cut: f64 =
+        sqlx::query_scalar("select max(extract(epoch from queued_at - due_at))::float8 from queue.jobs")
+            .fetch_one(&stage.owner)
+            .await?;
+    let run = Run { p50: percentile(&waits, 0.5), p99: percentile(&waits, 0.99) };
+    say(&format!("  p50 {:.2} s, p99 {:.2} s, last cut after {cut:.2} s", run.p50, run.p99));
+    end(&ctx).await?;
+    microsoft.sim.shutdown().await;
+    servers.clear(stage).await?;
+    Ok(run)
+}
