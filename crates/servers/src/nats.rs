@@ -13,7 +13,7 @@ use crate::Progress;
 use crate::files::{DataDir, DataError, failed, tail};
 use crate::find::NatsProgram;
 use crate::nats_config::{Config, NatsUser};
-use crate::ports::{PortError, free_port, is_free};
+use crate::ports::{PortError, Wanted, is_free};
 use crate::process::{Spec, Supervised};
 use crate::secret::{SecretError, kept_password, random_hex};
 
@@ -103,7 +103,8 @@ impl PrivateNats {
         std::fs::create_dir_all(&store).map_err(failed("create the store", &store))?;
         progress("starting nats-server");
         let port = data.remembered_port().filter(|port| is_free(*port));
-        let (process, port) = launch(program, &data, &users, options.sync_always, port).await?;
+        let (process, port) =
+            launch(program, &data, &users, options.sync_always, Wanted::Rather(port)).await?;
         Ok(Self { program: program.clone(), data, users, sync_always: options.sync_always, port, process })
     }
 
@@ -167,7 +168,7 @@ impl PrivateNats {
     pub async fn restart(&mut self) -> Result<(), NatsError> {
         self.stop().await;
         let (process, port) =
-            launch(&self.program, &self.data, &self.users, self.sync_always, Some(self.port)).await?;
+            launch(&self.program, &self.data, &self.users, self.sync_always, Wanted::Only(self.port)).await?;
         self.process = process;
         self.port = port;
         Ok(())
@@ -208,12 +209,11 @@ async fn launch(
     data: &DataDir,
     users: &[(NatsUser, SecretString)],
     sync_always: bool,
-    port: Option<u16>,
+    mut wanted: Wanted,
 ) -> Result<(Supervised, u16), NatsError> {
     let (config, store, log) = (data.path.join("nats.conf"), data.path.join("store"), data.log(NAME));
-    let mut wanted = port;
     for _ in 0..STARTS {
-        let port = wanted.take().map_or_else(free_port, Ok)?;
+        let port = wanted.next()?;
         // a name of its own tells this server from a stranger that took the port first
         let server_name = format!("tandem-{}", &random_hex()?[..12]);
         let text = Config { server_name: &server_name, port, store: &store, sync_always, users }.text();
@@ -238,6 +238,8 @@ async fn launch(
         if process.runs() {
             break;
         }
+        // the port was taken meanwhile, or a killed server has not let go of it yet
+        tokio::time::sleep(LOOK_AGAIN * 40).await;
     }
     Err(NatsError::Start { path: log.clone(), log: tail(&log) })
 }

@@ -34,6 +34,25 @@ pub fn free_port() -> Result<u16, PortError> {
     Err(PortError::NoneFree)
 }
 
+/// Which port a server is to listen on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted {
+    /// This one if it is to be had, else any.
+    Rather(Option<u16>),
+    /// This one and no other: clients know it.
+    Only(u16),
+}
+
+impl Wanted {
+    /// The port of the next try.
+    pub(crate) fn next(&mut self) -> Result<u16, PortError> {
+        match self {
+            Self::Only(port) => Ok(*port),
+            Self::Rather(port) => port.take().map_or_else(free_port, Ok),
+        }
+    }
+}
+
 /// Whether the port can be listened on now.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()

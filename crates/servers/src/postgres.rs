@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::Progress;
 use crate::files::{DataDir, DataError};
 use crate::find::PostgresPrograms;
-use crate::ports::{PortError, is_free};
+use crate::ports::{PortError, Wanted, is_free};
 use crate::postgres_cluster::{await_predecessor, check_version, initdb, launch};
 use crate::process::Supervised;
 use crate::secret::{SecretError, kept_password};
@@ -116,7 +116,7 @@ impl PrivatePostgres {
         check_version(programs, &cluster)?;
         progress("starting PostgreSQL");
         let port = data.remembered_port().filter(|port| is_free(*port));
-        let (process, port) = launch(programs, &data, &options, port).await?;
+        let (process, port) = launch(programs, &data, &options, Wanted::Rather(port)).await?;
         Ok(Self { programs: programs.clone(), data, options, password, port, process })
     }
 
@@ -179,7 +179,8 @@ impl PrivatePostgres {
     /// When it does not come up.
     pub async fn restart(&mut self) -> Result<(), PostgresError> {
         self.stop().await;
-        let (process, port) = launch(&self.programs, &self.data, &self.options, Some(self.port)).await?;
+        let (process, port) =
+            launch(&self.programs, &self.data, &self.options, Wanted::Only(self.port)).await?;
         self.process = process;
         self.port = port;
         Ok(())

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::files::{DataDir, failed, tail};
 use crate::find::PostgresPrograms;
-use crate::ports::free_port;
+use crate::ports::Wanted;
 use crate::postgres::{NAME, PostgresError, PostgresOptions, SUPERUSER};
 use crate::process::{Spec, Supervised};
 
@@ -18,7 +18,7 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// A server whose owner was killed needs a moment for its own shutdown.
 const PREDECESSOR_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-const STARTS: usize = 5;
+const STARTS: usize = 25;
 
 /// Makes the cluster beside its final place, so that an interrupted run is not taken for a cluster.
 pub(crate) async fn initdb(
@@ -82,15 +82,14 @@ pub(crate) async fn launch(
     programs: &PostgresPrograms,
     data: &DataDir,
     options: &PostgresOptions,
-    port: Option<u16>,
+    mut wanted: Wanted,
 ) -> Result<(Supervised, u16), PostgresError> {
     let cluster = data.path.join("data");
     // what a kill left behind, when this is a restart
     await_predecessor(&cluster).await?;
     let log = data.log(NAME);
-    let mut wanted = port;
     for _ in 0..STARTS {
-        let port = wanted.take().map_or_else(free_port, Ok)?;
+        let port = wanted.next()?;
         let spec = spec(
             programs.bin.join("postgres"),
             arguments(&cluster, port, options),
