@@ -22,29 +22,38 @@ create table change.log (
 
 -- The one way to record changes. Locks the accounts' counters in key order, so that generations are given in commit
 -- order and two batches over the same accounts cannot deadlock. Returns each account's generation after the batch.
+-- Everything is looked up by key, whatever the statistics say about tables that were empty a moment ago. An account's
+-- place among the batch's accounts, not a join, leads from a change to its generation: the lists are in key order.
 create function change.record(
   accounts uuid[], users text[], kinds text[], fields text[], befores json[], afters json[],
   source text, detected timestamptz[], saved timestamptz[]
-) returns table (account_id uuid, gen bigint, changes bigint) language plpgsql as $$
+) returns table (account_id uuid, gen bigint, changes bigint) language plpgsql
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off as $$
+declare
+  own  uuid[];
+  last bigint[];
+  n    bigint[];
 begin
   perform 1 from change.generations g where g.account_id = any (accounts) order by g.account_id for update;
-  return query
-  with input as (
-    select * from unnest(accounts, users, kinds, fields, befores, afters, detected, saved)
-      with ordinality as i (account, pbx_user, kind, fieldlist, before, after, detected_at, saved_at, ord)
-  ), counted as (
-    select i.account, count(*) as n from input i group by i.account
-  ), raised as (
+  with raised as (
     update change.generations g set gen = g.gen + c.n, changed_at = now()
-      from counted c where g.account_id = c.account
-      returning g.account_id as account, g.gen as last, c.n
-  ), logged as (
-    insert into change.log (account_id, gen, pbx_user_id, kind, fields, before, after, source, detected_at, saved_at)
-    select i.account, r.last - r.n + row_number() over (partition by i.account order by i.ord),
-           i.pbx_user, i.kind, string_to_array(i.fieldlist, ','), i.before, i.after, record.source, i.detected_at, i.saved_at
-      from input i join raised r on r.account = i.account
+      from (select a, count(*) as n from unnest(accounts) a group by a) c
+     where g.account_id = c.a
+    returning g.account_id, g.gen, c.n
   )
-  select r.account, r.last, r.n from raised r;
+  select array_agg(r.account_id order by r.account_id), array_agg(r.gen order by r.account_id),
+         array_agg(r.n order by r.account_id) into own, last, n from raised r;
+  if (select count(distinct a) from unnest(accounts) a) <> coalesce(cardinality(own), 0) then
+    raise foreign_key_violation using message = 'a change names an account without a counter';
+  end if;
+  insert into change.log (account_id, gen, pbx_user_id, kind, fields, before, after, source, detected_at, saved_at)
+  select i.account,
+         last[dense_rank() over a] - n[dense_rank() over a] + row_number() over (partition by i.account order by i.ord),
+         i.pbx_user, i.kind, string_to_array(i.fieldlist, ','), i.before, i.after, record.source, i.detected_at, i.saved_at
+    from unnest(accounts, users, kinds, fields, befores, afters, detected, saved)
+           with ordinality as i (account, pbx_user, kind, fieldlist, before, after, detected_at, saved_at, ord)
+  window a as (order by i.account);
+  return query select * from unnest(own, last, n);
 end $$;
 
 select ops.protect('change.generations', array['tandem_detector', 'tandem_debouncer', 'tandem_teams_sync', 'tandem_operator']);

@@ -12,6 +12,55 @@ create table queue.windows (
 ) with (fillfactor = 50);
 create index windows_due on queue.windows (due_at) where due_at is not null;
 
+-- Locks the windows of accounts, which come sorted and once each, and moves them by the changes above their gathered
+-- generation, read by a later statement than the one that locks. Only changes of Teams-enabled users, of mappings and
+-- of settings open a window; only accounts with Auto Sync on and no pause get a due time; a window that waited for Auto
+-- Sync is due at once. Everything is looked up by key, whatever the statistics say: a batch names few accounts of many.
+create function queue.gather(
+  accounts uuid[], traced uuid[], traces text[], quiet_ms integer, max_wait_ms integer
+) returns table (account_id uuid, gathered_gen bigint, first_change_at timestamptz, due_at timestamptz) language plpgsql
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+  set jit = off as $$
+declare
+  held uuid[];
+  gens bigint[];
+begin
+  for pass in 1 .. 2 loop
+    select array_agg(h.account_id), array_agg(h.gathered_gen) into held, gens
+      from (select w.account_id, w.gathered_gen from queue.windows w
+             where w.account_id = any (accounts) order by w.account_id for update) h;
+    exit when pass = 2 or cardinality(held) = cardinality(accounts);
+    insert into queue.windows (account_id)
+    select a.account_id from admin.accounts a
+     where a.account_id = any (accounts) and (held is null or a.account_id <> all (held))
+    on conflict do nothing;
+  end loop;
+  return query
+  update queue.windows w
+     set gathered_gen = c.upto,
+         first_change_at = least(w.first_change_at, c.first_at), last_change_at = greatest(w.last_change_at, c.last_at),
+         traceparent = coalesce(w.traceparent, case when c.first_at is not null then (
+           select t.trace from unnest(traced, traces) as t (id, trace) where t.id = n.id limit 1) end),
+         due_at = case
+           when coalesce(w.first_change_at, c.first_at) is null or not a.auto_sync or a.paused_until > now() then null
+           when w.first_change_at is not null and w.due_at is null then now()
+           else least(greatest(w.last_change_at, c.last_at) + coalesce(a.quiet_ms, gather.quiet_ms) * interval '1 ms',
+                      least(w.first_change_at, c.first_at) + coalesce(a.max_wait_ms, gather.max_wait_ms) * interval '1 ms') end
+    from unnest(held, gens) as n (id, gen)
+   cross join lateral (
+     select max(l.gen) as upto, min(l.detected_at) filter (where l.counts) as first_at,
+            max(l.detected_at) filter (where l.counts) as last_at
+       from (select l.gen, l.detected_at,
+                    l.kind in ('mapped', 'unmapped', 'settings')
+                      or exists (select from admin.mappings m where m.account_id = l.account_id and m.pbx_user_id = l.pbx_user_id)
+                      or exists (select from sync.standing s where s.account_id = l.account_id and s.pbx_user_id = l.pbx_user_id)
+                    as counts
+               from change.log l where l.account_id = n.id and l.gen > n.gen offset 0) l) c
+    join admin.accounts a on a.account_id = n.id
+   where w.account_id = n.id and c.upto is not null
+  returning w.account_id, w.gathered_gen, w.first_change_at, w.due_at;
+end $$;
+
 create table queue.jobs (
   job_id          uuid primary key,
   account_id      uuid not null references admin.accounts on delete cascade,

@@ -1,7 +1,8 @@
 //! The transactional outbox: announcements are written with the fact and published afterwards.
 
 use serde_json::Value;
-use sqlx::Row;
+use sqlx::Row as _;
+use time::OffsetDateTime;
 
 use crate::sql::statements;
 use crate::{Store, StoreError, Tx};
@@ -10,10 +11,12 @@ statements! {
     /// Adds announcements.
     PUT = "insert into ops.outbox (subject, headers, payload, message_id)
            select * from unnest($1::text[], $2::text[]::json[], $3::bytea[], $4::text[])";
-    /// Takes the oldest announcements that nobody else is publishing.
-    TAKE = "select id, subject, headers, payload, message_id from ops.outbox order by id limit $1 for update skip locked";
-    /// Removes published announcements.
-    REMOVE = "delete from ops.outbox where id = any ($1)";
+    /// Takes the oldest announcements that nobody else is publishing out of the table.
+    TAKE = "delete from ops.outbox where id in (select id from ops.outbox order by id limit $1 for update skip locked)
+            returning id, subject, headers, payload, message_id, created_at";
+    /// Puts announcements back that could not be published, as old as they are.
+    GIVE_BACK = "insert into ops.outbox (subject, headers, payload, message_id, created_at)
+                 select * from unnest($1::text[], $2::text[]::json[], $3::bytea[], $4::text[], $5::timestamptz[])";
     /// Drops announcements too old to be of use: the sweeps have long done their work.
     EXPIRE = "delete from ops.outbox where id in
                 (select id from ops.outbox where created_at < now() - make_interval(secs => $1) limit 10000 for update skip locked)";
@@ -54,17 +57,24 @@ pub async fn put(tx: &mut Tx, announcements: &[Announcement]) -> Result<(), Stor
     Ok(())
 }
 
-/// Announcements taken for publishing. They stay locked until [`Taken::done`]; dropping it gives them back.
+/// Announcements taken for publishing. They are gone from the table with [`Taken::done`]; dropping it gives them back.
 #[derive(Debug)]
 pub struct Taken {
     tx: Tx,
-    rows: Vec<(i64, Announcement)>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    id: i64,
+    created_at: OffsetDateTime,
+    announcement: Announcement,
 }
 
 impl Taken {
     /// What was taken, oldest first.
     pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {
-        self.rows.iter().map(|(_, a)| a)
+        self.rows.iter().map(|row| &row.announcement)
     }
 
     /// How many were taken.
@@ -79,20 +89,34 @@ impl Taken {
         self.rows.is_empty()
     }
 
-    /// Removes those that were published, `published[i]` telling it of the i-th, and gives the others back.
+    /// Lets those go that were published, `published[i]` telling it of the i-th, and gives the others back.
     ///
     /// # Errors
     /// [`StoreError`]; then all are given back and will be published again under the same message id.
     pub async fn done(mut self, published: &[bool]) -> Result<(), StoreError> {
-        let ids: Vec<i64> = self
+        let left: Vec<&Row> = self
             .rows
             .iter()
             .zip(published)
-            .filter(|(_, published)| **published)
-            .map(|((id, _), _)| *id)
+            .filter(|(_, published)| !**published)
+            .map(|(row, _)| row)
             .collect();
-        let failed = self.tx.failed();
-        sqlx::query(REMOVE).bind(ids).execute(&mut *self.tx).await.map_err(failed)?;
+        if left.len() == self.rows.len() {
+            // the transaction is rolled back
+            return Ok(());
+        }
+        if !left.is_empty() {
+            let failed = self.tx.failed();
+            sqlx::query(GIVE_BACK)
+                .bind(left.iter().map(|row| row.announcement.subject.as_str()).collect::<Vec<_>>())
+                .bind(left.iter().map(|row| row.announcement.headers.to_string()).collect::<Vec<_>>())
+                .bind(left.iter().map(|row| row.announcement.payload.as_slice()).collect::<Vec<_>>())
+                .bind(left.iter().map(|row| row.announcement.message_id.as_str()).collect::<Vec<_>>())
+                .bind(left.iter().map(|row| row.created_at).collect::<Vec<_>>())
+                .execute(&mut *self.tx)
+                .await
+                .map_err(failed)?;
+        }
         self.tx.commit().await
     }
 }
@@ -105,18 +129,20 @@ pub async fn take(store: &Store, most: i64) -> Result<Taken, StoreError> {
     let mut tx = store.begin("outbox.take").await?;
     let failed = tx.failed();
     let rows = sqlx::query(TAKE).bind(most).fetch_all(&mut *tx).await.map_err(failed)?;
-    let rows = rows
+    let mut rows: Vec<Row> = rows
         .iter()
-        .map(|row| {
-            let announcement = Announcement {
+        .map(|row| Row {
+            id: row.get("id"),
+            created_at: row.get("created_at"),
+            announcement: Announcement {
                 subject: row.get("subject"),
                 headers: row.get("headers"),
                 payload: row.get("payload"),
                 message_id: row.get("message_id"),
-            };
-            (row.get("id"), announcement)
+            },
         })
         .collect();
+    rows.sort_unstable_by_key(|row| row.id);
     Ok(Taken { tx, rows })
 }
 

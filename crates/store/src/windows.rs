@@ -13,46 +13,8 @@ use crate::sql::statements;
 use crate::{Store, StoreError, Tx};
 
 statements! {
-    /// Makes the rows of accounts that have none yet.
-    MAKE = "insert into queue.windows (account_id)
-            select account_id from admin.accounts where account_id = any ($1)
-            on conflict do nothing";
-    /// Locks the named windows in key order.
-    LOCK = "select account_id from queue.windows where account_id = any ($1) order by account_id for update";
-    /// Looks at the changes above the gathered generation and moves the windows. Only changes of Teams-enabled users,
-    /// of mappings and of settings open a window; only accounts with Auto Sync on and no pause get a due time; a
-    /// window that waited for Auto Sync is due at once.
-    GATHER = "with fresh as (
-                select w.account_id, max(l.gen) as upto,
-                       min(l.detected_at) filter (where r.counts) as first_at,
-                       max(l.detected_at) filter (where r.counts) as last_at
-                  from queue.windows w
-                  join change.log l on l.account_id = w.account_id and l.gen > w.gathered_gen
-                 cross join lateral (select l.kind in ('mapped', 'unmapped', 'settings')
-                      or exists (select from admin.mappings m where m.account_id = l.account_id and m.pbx_user_id = l.pbx_user_id)
-                      or exists (select from sync.standing s where s.account_id = l.account_id and s.pbx_user_id = l.pbx_user_id)
-                   as counts) r
-                 where w.account_id = any ($1)
-                 group by w.account_id
-              ), traced as (
-                select distinct on (t.account_id) t.account_id, t.traceparent from unnest($4::uuid[], $5::text[]) as t (account_id, traceparent)
-              ), moved as (
-                select f.account_id, f.upto, case when f.first_at is not null then t.traceparent end as traceparent,
-                       least(w.first_change_at, f.first_at) as first_at, greatest(w.last_change_at, f.last_at) as last_at,
-                       w.first_change_at is not null and w.due_at is null as waited,
-                       a.auto_sync and (a.paused_until is null or a.paused_until <= now()) as automatic,
-                       coalesce(a.quiet_ms, $2) * interval '1 ms' as quiet, coalesce(a.max_wait_ms, $3) * interval '1 ms' as max_wait
-                  from fresh f join queue.windows w using (account_id) join admin.accounts a using (account_id)
-                  left join traced t on t.account_id = f.account_id
-              )
-              update queue.windows w
-                 set gathered_gen = m.upto, first_change_at = m.first_at, last_change_at = m.last_at,
-                     traceparent = coalesce(w.traceparent, m.traceparent),
-                     due_at = case when not m.automatic or m.first_at is null then null
-                                   when m.waited then now()
-                                   else least(m.last_at + m.quiet, m.first_at + m.max_wait) end
-                from moved m where w.account_id = m.account_id
-              returning w.account_id, w.gathered_gen, w.first_change_at, w.due_at";
+    /// Locks the named windows and moves them; see the function.
+    GATHER = "select account_id, gathered_gen, first_change_at, due_at from queue.gather($1, $2, $3, $4, $5)";
     /// Accounts whose changes nobody gathered yet, and waiting windows whose pause ended.
     BEHIND = "select g.account_id from change.generations g left join queue.windows w using (account_id)
                where g.gen > coalesce(w.gathered_gen, 0) limit $1";
@@ -138,20 +100,14 @@ fn millis(duration: time::Duration) -> i32 {
 /// [`StoreError`].
 pub async fn gather(store: &Store, named: &[Named], timing: Timing) -> Result<Vec<Gathered>, StoreError> {
     let accounts: Vec<AccountId> = named.iter().map(|n| n.account).collect();
-    let ids = ids(&accounts);
     let mut tx = store.begin("windows.gather").await?;
-    let failed = tx.failed();
-    let locked = sqlx::query(LOCK).bind(&ids).fetch_all(&mut *tx).await.map_err(&failed)?;
-    if locked.len() < ids.len() {
-        sqlx::query(MAKE).bind(&ids).execute(&mut *tx).await.map_err(&failed)?;
-        sqlx::query(LOCK).bind(&ids).fetch_all(&mut *tx).await.map_err(&failed)?;
-    }
-    let gathered = gather_locked(&mut tx, &ids, named, timing).await?;
+    let gathered = gather_in(&mut tx, &ids(&accounts), named, timing).await?;
     tx.commit().await?;
     Ok(gathered)
 }
 
-async fn gather_locked(
+/// `ids` are sorted and come once each.
+async fn gather_in(
     tx: &mut Tx,
     ids: &[Uuid],
     named: &[Named],
@@ -160,10 +116,10 @@ async fn gather_locked(
     let failed = tx.failed();
     let rows = sqlx::query(GATHER)
         .bind(ids)
-        .bind(millis(timing.quiet))
-        .bind(millis(timing.max_wait))
         .bind(named.iter().filter(|n| n.traceparent.is_some()).map(|n| n.account.0).collect::<Vec<_>>())
         .bind(named.iter().filter_map(|n| n.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(millis(timing.quiet))
+        .bind(millis(timing.max_wait))
         .fetch_all(&mut **tx)
         .await
         .map_err(failed)?;
@@ -210,11 +166,13 @@ pub async fn release(store: &Store) -> Result<u64, StoreError> {
 /// [`StoreError`].
 pub async fn take_due(tx: &mut Tx, most: i64, timing: Timing) -> Result<Vec<DueWindow>, StoreError> {
     let failed = tx.failed();
-    let ids: Vec<Uuid> = sqlx::query_scalar(DUE).bind(most).fetch_all(&mut **tx).await.map_err(&failed)?;
+    let mut ids: Vec<Uuid> =
+        sqlx::query_scalar(DUE).bind(most).fetch_all(&mut **tx).await.map_err(&failed)?;
+    ids.sort_unstable();
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    gather_locked(tx, &ids, &[], timing).await?;
+    gather_in(tx, &ids, &[], timing).await?;
     let rows = sqlx::query(STILL_DUE).bind(&ids).fetch_all(&mut **tx).await.map_err(&failed)?;
     Ok(rows
         .iter()
@@ -232,11 +190,7 @@ pub async fn take_due(tx: &mut Tx, most: i64, timing: Timing) -> Result<Vec<DueW
 /// # Errors
 /// [`StoreError`].
 pub async fn take_one(tx: &mut Tx, account: AccountId, timing: Timing) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let ids = [account.0];
-    sqlx::query(MAKE).bind(&ids[..]).execute(&mut **tx).await.map_err(&failed)?;
-    sqlx::query(LOCK).bind(&ids[..]).fetch_all(&mut **tx).await.map_err(&failed)?;
-    gather_locked(tx, &ids, &[], timing).await?;
+    gather_in(tx, &[account.0], &[], timing).await?;
     Ok(())
 }
 
