@@ -23,11 +23,11 @@ use crate::servers::{Servers, Stage, context, end};
 use crate::{floor, gather};
 
 /// Bulks of one account. Each changes the users that change often once more.
-const BULKS: u32 = 2;
+pub(crate) const BULKS: u32 = 2;
 /// Users of a bulk.
-const SIZE: usize = 50;
-const ACCOUNTS: usize = 1_000;
-const USERS: u32 = 200;
+pub(crate) const SIZE: usize = 50;
+pub(crate) const ACCOUNTS: usize = 1_000;
+pub(crate) const USERS: u32 = 200;
 /// Messages on their way at once.
 const SENDERS: usize = 8;
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -57,7 +57,6 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     stage.settle().await?;
     let bulks = fleet.bulks(BULKS, SIZE);
     let floor = floor::events_per_s(&stage.owner, &fleet, &bulks.concat()).await?;
-    stage.settle().await?;
 
     let ctx = context();
     let bell = gather::debouncer(&ctx, &stage).await?;
@@ -65,6 +64,7 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let changes: usize = bulks.iter().map(Vec::len).sum();
     let messages: VecDeque<Message> = bulks.iter().enumerate().map(|(i, bulk)| message(i, bulk)).collect();
     let own = std::process::id();
+    servers.count_statements(&stage).await?;
     let [pg, nats] = servers.pids();
     let cpu_before = [cpu::seconds(&[pg])?, cpu::seconds(&[nats])?, cpu::own_seconds(own)?];
     let began = Instant::now();
@@ -76,6 +76,7 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let used: Vec<f64> = cpu_after.iter().zip(cpu_before).map(|(after, before)| after - before).collect();
     let rate = changes as f64 / seconds;
 
+    servers.tell_statements(&stage).await?;
     let one_job = cut(&stage).await?;
     say(&format!(
         "  floor {floor:.0}/s, sent after {sent:.2} s, gathered after {seconds:.2} s: {rate:.0}/s, ratio {:.3}; CPU {:.2} s = PostgreSQL {:.2} + NATS {:.2} + roles and sender {:.2}",

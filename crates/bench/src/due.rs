@@ -44,8 +44,8 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     };
     worker(&ctx, &stage, graph(microsoft.sim.base_url(), Pressure::PRODUCTION)?, &settings).await?;
     sqlx::raw_sql(
-        "insert into queue.windows (account_id, gathered_gen, first_change_at, last_change_at, due_at)
-         select account_id, 1, now(), now(), now() + interval '3 s' + random() * interval '1 s' from change.generations",
+        "update queue.windows set gathered_gen = 1, first_change_at = now(), last_change_at = now(),
+                due_at = now() + interval '3 s' + random() * interval '1 s'",
     )
     .execute(&stage.owner)
     .await?;

@@ -99,7 +99,8 @@ impl Fleet {
         all
     }
 
-    /// Accounts with Auto Sync, and a mapping for every user, so that every change opens a window.
+    /// Accounts with Auto Sync that had changes before, and a mapping for every user, so that every change opens a
+    /// window.
     pub(crate) async fn seed(&self, owner: &PgPool) -> Result<()> {
         for (at, accounts) in self.accounts.chunks(ROWS).enumerate() {
             let ids: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
@@ -107,8 +108,9 @@ impl Fleet {
             sqlx::query(
                 "with fresh as (
                    insert into admin.accounts (account_id, name, label, auto_sync, licences)
-                   select id, name, name, true, $3 from unnest($1::uuid[], $2::text[]) as a (id, name) returning account_id)
-                 insert into change.generations (account_id) select account_id from fresh",
+                   select id, name, name, true, $3 from unnest($1::uuid[], $2::text[]) as a (id, name) returning account_id),
+                 counted as (insert into change.generations (account_id) select account_id from fresh)
+                 insert into queue.windows (account_id) select account_id from fresh",
             )
             .bind(&ids)
             .bind(&names)

@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use sqlx::PgPool;
+use tandem_bus::Bus;
 use tandem_debouncer::DebouncerSettings;
 use tandem_domain::{AccountId, PbxUserId};
 use tandem_outbox::{Announcer, Bell, Relay};
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use crate::chain;
 use crate::fleet::{Event, Fleet};
 use crate::floor::{self, BATCH};
 use crate::report::say;
@@ -32,55 +34,84 @@ pub(crate) struct Run {
     pub(crate) rate: f64,
 }
 
-/// 100,000 changes over 1,000 accounts.
+/// 100,000 changes over 1,000 accounts, in the order in which the chain brings them: recorded, announced, gathered.
 pub(crate) async fn usual(servers: &Servers) -> Result<Run> {
-    let fleet = Fleet::new(1_000, 200);
-    let mut events: Vec<Event> = fleet.bulks(2, 50).concat();
-    // one writer's accounts in any order, yet a user's versions in theirs
-    let (first, second) = events.split_at_mut(50_000);
-    let mut random = StdRng::seed_from_u64(1);
-    first.shuffle(&mut random);
-    second.shuffle(&mut random);
-    run(servers, &fleet, &events).await
+    let fleet = Fleet::new(chain::ACCOUNTS, chain::USERS);
+    let events = fleet.bulks(chain::BULKS, chain::SIZE).concat();
+    let (stage, floor) = prepared(servers, &fleet, &events).await?;
+    let ctx = context();
+    let bell = debouncer(&ctx, &stage).await?;
+    let batches = batches(&fleet, &events);
+    servers.count_statements(&stage).await?;
+    let began = Instant::now();
+    record(&ctx, &stage, batches, &bell).await?;
+    let recorded = began.elapsed().as_secs_f64();
+    all_gathered(&stage.owner).await?;
+    let run = Run { floor, rate: events.len() as f64 / began.elapsed().as_secs_f64() };
+    say(&format!(
+        "  floor {floor:.0}/s, recorded after {recorded:.2} s, gathered: {:.0}/s, ratio {:.3}",
+        run.rate,
+        run.rate / floor
+    ));
+    finished(servers, stage, &fleet, &ctx).await?;
+    Ok(run)
 }
 
-/// 100,000 accounts, one change each.
+/// 100,000 accounts, one change each, recorded before the clock starts: announced and gathered.
 pub(crate) async fn worst(servers: &Servers) -> Result<Run> {
     let fleet = Fleet::new(100_000, 1);
     let mut events: Vec<Event> =
         (0..fleet.accounts.len()).map(|account| Event { account, user: 0, version: 1 }).collect();
     events.shuffle(&mut StdRng::seed_from_u64(1));
-    run(servers, &fleet, &events).await
+    let (stage, floor) = prepared(servers, &fleet, &events).await?;
+    let ctx = context();
+    let (store, bus) = (stage.store(Login::Debouncer), stage.bus(&ctx).await?);
+    start(&ctx, &stage, &store, &bus, Bell::default());
+    record(&ctx, &stage, batches(&fleet, &events), &Bell::default()).await?;
+    servers.count_statements(&stage).await?;
+    let began = Instant::now();
+    Relay::spawn(&ctx, store, bus);
+    all_gathered(&stage.owner).await?;
+    let run = Run { floor, rate: events.len() as f64 / began.elapsed().as_secs_f64() };
+    say(&format!("  floor {floor:.0}/s, gathered: {:.0} windows/s, ratio {:.3}", run.rate, run.rate / floor));
+    finished(servers, stage, &fleet, &ctx).await?;
+    Ok(run)
 }
 
-async fn run(servers: &Servers, fleet: &Fleet, events: &[Event]) -> Result<Run> {
+/// A stage with these accounts, and the floor measured on it.
+async fn prepared(servers: &Servers, fleet: &Fleet, events: &[Event]) -> Result<(Stage, f64)> {
     let stage = servers.stage().await?;
     fleet.seed(&stage.owner).await?;
     stage.settle().await?;
     let floor = floor::events_per_s(&stage.owner, fleet, events).await?;
-    stage.settle().await?;
-    let ctx = context();
-    let bell = debouncer(&ctx, &stage).await?;
+    Ok((stage, floor))
+}
+
+async fn finished(servers: &Servers, stage: Stage, fleet: &Fleet, ctx: &Ctx) -> Result<()> {
+    servers.tell_statements(&stage).await?;
+    let open = stage.number("select count(*) from queue.windows where due_at is not null").await?;
+    anyhow::ensure!(open == i64::try_from(fleet.accounts.len())?, "{open} windows are open");
+    end(ctx).await?;
+    servers.clear(stage).await
+}
+
+/// What each writer records: batches of 500 changes.
+fn batches(fleet: &Fleet, events: &[Event]) -> Vec<Vec<Vec<NewChange>>> {
     let now = Clock::system().now();
-    let parts: Vec<Vec<Vec<NewChange>>> = floor::split(events)
-        .map(|events| {
-            events
-                .chunks(BATCH)
-                .map(|events| events.iter().map(|event| fleet.change(*event, now)).collect())
-                .collect()
-        })
-        .into();
+    let batch = |events: &[Event]| events.iter().map(|event| fleet.change(*event, now)).collect();
+    floor::split(events).iter().map(|events| events.chunks(BATCH).map(batch).collect()).collect()
+}
+
+/// Records and announces.
+async fn record(ctx: &Ctx, stage: &Stage, batches: Vec<Vec<Vec<NewChange>>>, bell: &Bell) -> Result<()> {
     let store = stage.store(Login::Detector);
-    let announcer = Announcer::new(stage.subjects.clone(), "bench", &ctx);
-    sqlx::raw_sql("create extension pg_stat_statements").execute(&stage.owner).await?;
-    sqlx::raw_sql("select pg_stat_statements_reset()").execute(&stage.owner).await?;
-    let began = Instant::now();
+    let announcer = Announcer::new(stage.subjects.clone(), "bench", ctx);
     let mut writers = JoinSet::new();
-    for batches in parts {
+    for batches in batches {
         let (store, announcer, bell) = (store.clone(), announcer.clone(), bell.clone());
         writers.spawn(async move {
             for batch in batches {
-                record(&store, &announcer, &batch).await?;
+                record_batch(&store, &announcer, &batch).await?;
                 bell.ring();
             }
             anyhow::Ok(())
@@ -89,21 +120,8 @@ async fn run(servers: &Servers, fleet: &Fleet, events: &[Event]) -> Result<Run> 
     while let Some(done) = writers.join_next().await {
         done??;
     }
-    let recorded = began.elapsed().as_secs_f64();
-    all_gathered(&stage.owner).await?;
-    let seconds = began.elapsed().as_secs_f64();
-    let rate = events.len() as f64 / seconds;
-    for row in sqlx::query_as::<_, (String, i64, f64, i64)>("select left(regexp_replace(query, '\\s+', ' ', 'g'), 110), calls, total_exec_time + total_plan_time, rows from pg_stat_statements order by 3 desc limit 14").fetch_all(&stage.owner).await? { say(&format!("{:>8.0} ms {:>6} calls {:>8} rows {}", row.2, row.1, row.3, row.0)); }
-    let open = stage.number("select count(*) from queue.windows where due_at is not null").await?;
-    anyhow::ensure!(open == i64::try_from(fleet.accounts.len())?, "{open} windows are open");
-    say(&format!(
-        "  floor {floor:.0}/s, recorded after {recorded:.2} s, gathered after {seconds:.2} s: {rate:.0}/s, ratio {:.3}",
-        rate / floor
-    ));
-    end(&ctx).await?;
     store.close().await;
-    servers.clear(stage).await?;
-    Ok(Run { floor, rate })
+    Ok(())
 }
 
 /// A debouncer with its relay, as `tandem run` starts them; rings for the relay.
@@ -111,13 +129,18 @@ pub(crate) async fn debouncer(ctx: &Ctx, stage: &Stage) -> Result<Bell> {
     let store = stage.store(Login::Debouncer);
     let bus = stage.bus(ctx).await?;
     let bell = Relay::spawn(ctx, store.clone(), bus.clone());
-    let parts = tandem_debouncer::Parts { store, bus, subjects: stage.subjects.clone(), bell: bell.clone() };
-    tandem_debouncer::start(ctx, &parts, &DebouncerSettings::default());
+    start(ctx, stage, &store, &bus, bell.clone());
     Ok(bell)
 }
 
+fn start(ctx: &Ctx, stage: &Stage, store: &Store, bus: &Bus, bell: Bell) {
+    let subjects = stage.subjects.clone();
+    let parts = tandem_debouncer::Parts { store: store.clone(), bus: bus.clone(), subjects, bell };
+    tandem_debouncer::start(ctx, &parts, &DebouncerSettings::default());
+}
+
 /// One transaction as the detector makes it.
-async fn record(store: &Store, announcer: &Announcer, batch: &[NewChange]) -> Result<()> {
+async fn record_batch(store: &Store, announcer: &Announcer, batch: &[NewChange]) -> Result<()> {
     let mut tx = store.begin("bench.record").await?;
     let recorded = change::record(&mut tx, "bench", batch).await?;
     let mut users: BTreeMap<AccountId, Vec<PbxUserId>> = BTreeMap::new();

@@ -45,6 +45,9 @@ struct Cli {
     /// List the figures and do nothing
     #[arg(long)]
     list: bool,
+    /// Tell on standard error what each SQL statement cost; this costs something itself
+    #[arg(long)]
+    statements: bool,
     /// Folder on a disk for the servers' data, which is removed at the end
     #[arg(long, default_value = "/var/tmp", value_name = "FOLDER")]
     data: PathBuf,
@@ -104,7 +107,7 @@ async fn measure(cli: &Cli) -> Result<()> {
     let wanted = |group: &&Group| {
         cli.figures.is_empty() || group.names.iter().any(|n| cli.figures.iter().any(|f| f == n))
     };
-    let servers = Servers::start(&cli.data).await?;
+    let servers = Servers::start(&cli.data, cli.statements).await?;
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let work = async {
         for group in GROUPS.iter().filter(wanted) {

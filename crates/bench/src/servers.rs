@@ -26,30 +26,30 @@ const NATS_USER: &str = "tandem";
 /// What is not the default of PostgreSQL: memory as for a small server, and room in the log, so that no checkpoint
 /// falls into one run and not into another. Durability is as it comes: `fsync`, `synchronous_commit` and
 /// `full_page_writes` are on.
-pub(crate) const POSTGRES_SETTINGS: [(&str, &str); 10] = [
+pub(crate) const POSTGRES_SETTINGS: [(&str, &str); 4] = [
     ("shared_buffers", "1GB"),
     ("max_wal_size", "8GB"),
     ("checkpoint_timeout", "30min"),
     ("max_connections", "200"),
-    ("shared_preload_libraries", "pg_stat_statements,auto_explain"),
-    ("auto_explain.log_min_duration", "60ms"),
-    ("auto_explain.log_analyze", "on"),
-    ("auto_explain.log_buffers", "on"),
-    ("auto_explain.log_nested_statements", "on"),
-    ("pg_stat_statements.track", "all"),
 ];
+
+/// What `--statements` needs.
+const STATEMENT_SETTINGS: [(&str, &str); 2] =
+    [("shared_preload_libraries", "pg_stat_statements"), ("pg_stat_statements.track", "all")];
 
 /// PostgreSQL and nats-server.
 pub(crate) struct Servers {
     pub(crate) pg: PrivatePostgres,
     pub(crate) nats: PrivateNats,
     stages: AtomicU32,
+    /// Whether what each statement costs is told.
+    statements: bool,
     dir: TempDir,
 }
 
 impl Servers {
     /// Starts both under a new folder of `base`.
-    pub(crate) async fn start(base: &Path) -> Result<Self> {
+    pub(crate) async fn start(base: &Path, statements: bool) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("tandem-bench-")
             .tempdir_in(base)
@@ -57,7 +57,12 @@ impl Servers {
         // the servers run as another user when root measures
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))?;
         let search = search();
-        let settings = POSTGRES_SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let mut settings = POSTGRES_SETTINGS.to_vec();
+        if statements {
+            settings.extend(STATEMENT_SETTINGS);
+        }
+        let settings =
+            settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let options = PostgresOptions { fast: false, settings };
         let programs = search.postgres().await?;
         let pg =
@@ -71,7 +76,7 @@ impl Servers {
             program.version,
             dir.path().display()
         ));
-        Ok(Self { pg, nats, stages: AtomicU32::new(0), dir })
+        Ok(Self { pg, nats, stages: AtomicU32::new(0), statements, dir })
     }
 
     /// The folder of the servers, for what belongs to a run.
@@ -109,6 +114,29 @@ impl Servers {
     pub(crate) async fn create_database(&self, name: &str) -> Result<SecretString> {
         self.admin(&format!("create database {name} template template0")).await?;
         Ok(self.pg.url(name))
+    }
+
+    /// Begins to count what statements cost, if that was asked for.
+    pub(crate) async fn count_statements(&self, stage: &Stage) -> Result<()> {
+        if self.statements {
+            sqlx::raw_sql("create extension if not exists pg_stat_statements").execute(&stage.owner).await?;
+            sqlx::raw_sql("select pg_stat_statements_reset()").execute(&stage.owner).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells what statements have cost, nested ones apart.
+    pub(crate) async fn tell_statements(&self, stage: &Stage) -> Result<()> {
+        if !self.statements {
+            return Ok(());
+        }
+        let most = "select total_exec_time, calls, rows, left(regexp_replace(query, '\\s+', ' ', 'g'), 120)
+                      from pg_stat_statements order by total_exec_time desc limit 16";
+        let found: Vec<(f64, i64, i64, String)> = sqlx::query_as(most).fetch_all(&stage.owner).await?;
+        for (ms, calls, rows, statement) in found {
+            say(&format!("    {ms:>8.0} ms {calls:>7} calls {rows:>8} rows  {statement}"));
+        }
+        Ok(())
     }
 
     /// Removes a stage, so that nothing of it is vacuumed or written during the next run.
@@ -180,10 +208,9 @@ impl Stage {
         Ok(Bus::connect(ctx, config, settings::all_streams(&self.subjects, 1)).await?)
     }
 
-    /// Statistics and visibility as after a night of production, and nothing left to write.
+    /// Statistics and visibility as after a night of production.
     pub(crate) async fn settle(&self) -> Result<()> {
         sqlx::raw_sql("vacuum analyze").execute(&self.owner).await?;
-        sqlx::raw_sql("checkpoint").execute(&self.owner).await?;
         Ok(())
     }
 
