@@ -20,7 +20,7 @@ async fn hasty_roles(tester: &mut Tester) -> Result<()> {
     tester.sync_log().await
 }
 
-/// The next write of a kind gets no answer, and has no effect for now.
+/// The next write of a kind gets no answer, and has no effect yet.
 async fn lose(tester: &Tester, kind: &str) -> Result<()> {
     let action = json!({ "type": "drop", "when": "before" });
     tester.fault(&json!({ "kind": kind, "times": 1, "action": action })).await

@@ -156,7 +156,8 @@ impl Bus {
     /// Refuses a broker that is too old: it would not say no, it would silently do something else.
     pub(crate) fn check_version(&self) -> Result<(), BusError> {
         let found = self.0.client.server_info().version;
-        if new_enough(&found) { Ok(()) } else { Err(BusError::OldServer { found }) }
+        // the client counts as connected a moment before it shows what the broker said of itself
+        if found.is_empty() || new_enough(&found) { Ok(()) } else { Err(BusError::OldServer { found }) }
     }
 
     pub(crate) fn want<T>(&self, change: impl FnOnce(&mut Wanted) -> T) -> T {
@@ -165,7 +166,7 @@ impl Bus {
     }
 
     async fn wait_connected(&self) {
-        while !self.connected() {
+        while !self.connected() || self.0.client.server_info().version.is_empty() {
             sleep(Duration::from_millis(10)).await;
         }
     }
