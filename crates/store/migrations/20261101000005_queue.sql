@@ -22,12 +22,13 @@ create function queue.gather(
   set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
   set jit = off as $$
 declare
-  held uuid[];
-  gens bigint[];
+  held   uuid[];
+  gens   bigint[];
+  places tid[];
 begin
   for pass in 1 .. 2 loop
-    select array_agg(h.account_id), array_agg(h.gathered_gen) into held, gens
-      from (select w.account_id, w.gathered_gen from queue.windows w
+    select array_agg(h.account_id), array_agg(h.gathered_gen), array_agg(h.place) into held, gens, places
+      from (select w.account_id, w.gathered_gen, w.ctid as place from queue.windows w
              where w.account_id = any (accounts) order by w.account_id for update) h;
     exit when pass = 2 or cardinality(held) = cardinality(accounts);
     insert into queue.windows (account_id)
@@ -46,7 +47,7 @@ begin
            when w.first_change_at is not null and w.due_at is null then now()
            else least(greatest(w.last_change_at, c.last_at) + coalesce(a.quiet_ms, gather.quiet_ms) * interval '1 ms',
                       least(w.first_change_at, c.first_at) + coalesce(a.max_wait_ms, gather.max_wait_ms) * interval '1 ms') end
-    from unnest(held, gens) as n (id, gen)
+    from unnest(held, gens, places) as n (id, gen, place)
    cross join lateral (
      select max(l.gen) as upto, min(l.detected_at) filter (where l.counts) as first_at,
             max(l.detected_at) filter (where l.counts) as last_at
@@ -57,7 +58,8 @@ begin
                     as counts
                from change.log l where l.account_id = n.id and l.gen > n.gen offset 0) l) c
     join admin.accounts a on a.account_id = n.id
-   where w.account_id = n.id and c.upto is not null
+   -- a row stays where it is while it is locked
+   where w.ctid = n.place and c.upto is not null
   returning w.account_id, w.gathered_gen, w.first_change_at, w.due_at;
 end $$;
 
