@@ -16,7 +16,7 @@ use tandem_store::Login;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::cpu;
+use crate::cpu::Split;
 use crate::fleet::{Event, Fleet};
 use crate::report::say;
 use crate::servers::{Servers, Stage, context, end};
@@ -63,32 +63,24 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let address = detector(&ctx, &stage, bell, servers).await?;
     let changes: usize = bulks.iter().map(Vec::len).sum();
     let messages: VecDeque<Message> = bulks.iter().enumerate().map(|(i, bulk)| message(i, bulk)).collect();
-    let own = std::process::id();
     servers.count_statements(&stage).await?;
-    let [pg, nats] = servers.pids();
-    let cpu_before = [cpu::seconds(&[pg])?, cpu::seconds(&[nats])?, cpu::own_seconds(own)?];
+    let before = Split::now(servers.pids())?;
     let began = Instant::now();
     send(address, messages).await?;
     let sent = began.elapsed().as_secs_f64();
     gather::all_gathered(&stage.owner).await?;
     let seconds = began.elapsed().as_secs_f64();
-    let cpu_after = [cpu::seconds(&[pg])?, cpu::seconds(&[nats])?, cpu::own_seconds(own)?];
-    let used: Vec<f64> = cpu_after.iter().zip(cpu_before).map(|(after, before)| after - before).collect();
+    let used = Split::now(servers.pids())?.since(before);
     let rate = changes as f64 / seconds;
-
     servers.tell_statements(&stage).await?;
     let one_job = cut(&stage).await?;
     say(&format!(
-        "  floor {floor:.0}/s, sent after {sent:.2} s, gathered after {seconds:.2} s: {rate:.0}/s, ratio {:.3}; CPU {:.2} s = PostgreSQL {:.2} + NATS {:.2} + roles and sender {:.2}",
-        rate / floor,
-        used.iter().sum::<f64>(),
-        used[0],
-        used[1],
-        used[2]
+        "  floor {floor:.0}/s, sent after {sent:.2} s, gathered after {seconds:.2} s: {rate:.0}/s, ratio {:.3}; {used}",
+        rate / floor
     ));
     end(&ctx).await?;
     servers.clear(stage).await?;
-    Ok(Run { floor, rate, cpu: used.iter().sum::<f64>() * 100_000.0 / changes as f64, one_job })
+    Ok(Run { floor, rate, cpu: used.sum() * 100_000.0 / changes as f64, one_job })
 }
 
 /// A detector with nothing but its push endpoint.

@@ -27,8 +27,38 @@ fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
+/// CPU seconds of PostgreSQL, of nats-server and of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Split([f64; 3]);
+
+impl Split {
+    /// Used so far.
+    pub(crate) fn now(servers: [u32; 2]) -> Result<Self> {
+        let [pg, nats] = servers;
+        Ok(Self([seconds(&[pg])?, seconds(&[nats])?, own_seconds(std::process::id())?]))
+    }
+
+    /// Used between two looks.
+    pub(crate) fn since(self, before: Self) -> Self {
+        let [pg, nats, own] = self.0;
+        Self([pg - before.0[0], nats - before.0[1], own - before.0[2]])
+    }
+
+    /// All together.
+    pub(crate) fn sum(self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [pg, nats, own] = self.0;
+        write!(f, "CPU {:.2} s = PostgreSQL {pg:.2} + NATS {nats:.2} + own {own:.2}", self.sum())
+    }
+}
+
 /// CPU seconds that the processes and everything below them have used so far.
-pub(crate) fn seconds(roots: &[u32]) -> Result<f64> {
+fn seconds(roots: &[u32]) -> Result<f64> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir("/proc").context("list processes")?.flatten() {
         if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok())

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::chain;
+use crate::cpu::Split;
 use crate::fleet::{Event, Fleet};
 use crate::floor::{self, BATCH};
 use crate::report::say;
@@ -43,13 +44,15 @@ pub(crate) async fn usual(servers: &Servers) -> Result<Run> {
     let bell = debouncer(&ctx, &stage).await?;
     let batches = batches(&fleet, &events);
     servers.count_statements(&stage).await?;
+    let before = Split::now(servers.pids())?;
     let began = Instant::now();
     record(&ctx, &stage, batches, &bell).await?;
     let recorded = began.elapsed().as_secs_f64();
     all_gathered(&stage.owner).await?;
     let run = Run { floor, rate: events.len() as f64 / began.elapsed().as_secs_f64() };
+    let used = Split::now(servers.pids())?.since(before);
     say(&format!(
-        "  floor {floor:.0}/s, recorded after {recorded:.2} s, gathered: {:.0}/s, ratio {:.3}",
+        "  floor {floor:.0}/s, recorded after {recorded:.2} s, gathered: {:.0}/s, ratio {:.3}; {used}",
         run.rate,
         run.rate / floor
     ));
@@ -69,11 +72,17 @@ pub(crate) async fn worst(servers: &Servers) -> Result<Run> {
     start(&ctx, &stage, &store, &bus, Bell::default());
     record(&ctx, &stage, batches(&fleet, &events), &Bell::default()).await?;
     servers.count_statements(&stage).await?;
+    let before = Split::now(servers.pids())?;
     let began = Instant::now();
     Relay::spawn(&ctx, store, bus);
     all_gathered(&stage.owner).await?;
     let run = Run { floor, rate: events.len() as f64 / began.elapsed().as_secs_f64() };
-    say(&format!("  floor {floor:.0}/s, gathered: {:.0} windows/s, ratio {:.3}", run.rate, run.rate / floor));
+    let used = Split::now(servers.pids())?.since(before);
+    say(&format!(
+        "  floor {floor:.0}/s, gathered: {:.0} windows/s, ratio {:.3}; {used}",
+        run.rate,
+        run.rate / floor
+    ));
     finished(servers, stage, &fleet, &ctx).await?;
     Ok(run)
 }
@@ -83,7 +92,9 @@ async fn prepared(servers: &Servers, fleet: &Fleet, events: &[Event]) -> Result<
     let stage = servers.stage().await?;
     fleet.seed(&stage.owner).await?;
     stage.settle().await?;
+    let before = Split::now(servers.pids())?;
     let floor = floor::events_per_s(&stage.owner, fleet, events).await?;
+    say(&format!("  floor {floor:.0}/s; {}", Split::now(servers.pids())?.since(before)));
     Ok((stage, floor))
 }
 
