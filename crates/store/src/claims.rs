@@ -26,7 +26,7 @@ statements! {
              ), taken as (
                update queue.jobs j set state = 'running', epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,
                       started_at = clock_timestamp(), lease_until = clock_timestamp() + $3 * interval '1 ms'
-                 from free f where j.job_id = f.job_id returning j.*
+                where j.job_id = any (array(select job_id from free)) returning j.*
              ), noted as (
                insert into queue.events (account_id, job_id, number, kind, data)
                select account_id, job_id, event_number, 'started',
@@ -42,7 +42,7 @@ statements! {
                  ), taken as (
                    update queue.jobs j set epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,
                           lease_until = clock_timestamp() + $3 * interval '1 ms'
-                     from lost l where j.job_id = l.job_id returning j.*
+                    where j.job_id = any (array(select job_id from lost)) returning j.*
                  ), noted as (
                    insert into queue.events (account_id, job_id, number, kind, data)
                    select account_id, job_id, event_number, 'taken_over', json_build_object('worker', worker, 'epoch', epoch) from taken

@@ -12,7 +12,8 @@ statements! {
     PUT = "insert into ops.outbox (subject, headers, payload, message_id)
            select * from unnest($1::text[], $2::text[]::json[], $3::bytea[], $4::text[])";
     /// Takes the oldest announcements that nobody else is publishing out of the table.
-    TAKE = "delete from ops.outbox where id in (select id from ops.outbox order by id limit $1 for update skip locked)
+    /// Rows of the outbox never move, so that a place leads to each, whatever the planner believes of the table.
+    TAKE = "delete from ops.outbox where ctid = any (array(select ctid from ops.outbox order by id limit $1 for update skip locked))
             returning id, subject, headers, payload, message_id, created_at";
     /// Puts announcements back that could not be published, as old as they are.
     GIVE_BACK = "insert into ops.outbox (subject, headers, payload, message_id, created_at)

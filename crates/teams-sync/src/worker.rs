@@ -9,8 +9,8 @@ use tandem_runtime::health::Check;
 use tandem_runtime::{BoxError, Ctx, chain, trace};
 use tandem_store::StoreError;
 use tandem_store::claims::{self, Claim};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -35,6 +35,7 @@ pub(crate) struct Worker {
     manual: Arc<Semaphore>,
     in_hand: Mutex<HashMap<JobId, InHand>>,
     passing: tokio::sync::Mutex<()>,
+    freed: Notify,
     check: Check,
 }
 
@@ -47,6 +48,7 @@ impl Worker {
             ctx: ctx.clone(),
             in_hand: Mutex::new(HashMap::new()),
             passing: tokio::sync::Mutex::new(()),
+            freed: Notify::new(),
             check: ctx.health.register("teams-sync.claim"),
         }
     }
@@ -132,10 +134,9 @@ impl Worker {
                     tracing::warn!(job = %id, epoch, error = %chain(&error), "job left to its next claim");
                 }
                 drop(_permit);
-                // an account whose next job was waiting, or one that found no permit, can start now
-                if let Err(error) = worker.claim_pass().await {
-                    tracing::warn!(error = %chain(&error), "jobs could not be claimed; the sweep goes on");
-                }
+                // an account whose next job was waiting, or one that found no permit, can start now; ends that come
+                // together are one look
+                worker.freed.notify_one();
                 Ok(())
             }
             .instrument(span),
@@ -146,22 +147,29 @@ impl Worker {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks for waiting jobs and silent workers without being told.
+    /// Looks for waiting jobs when a place has become free, and for those and silent workers without being told.
     pub(crate) async fn claim_until(self: Arc<Self>, stop: CancellationToken) -> Result<(), BoxError> {
+        let mut sweep = Instant::now();
         while !stop.is_cancelled() {
             let pass = async {
                 self.claim_pass().await?;
-                self.take_over_pass().await
+                if sweep <= Instant::now() {
+                    self.take_over_pass().await?;
+                    sweep = Instant::now() + self.shared.settings.sweep;
+                }
+                Ok::<_, StoreError>(())
             };
             match pass.await {
                 Ok(()) => self.check.ok(),
                 Err(error) => {
                     self.check.degraded(chain(&error));
                     tracing::warn!(error = %chain(&error), "jobs could not be claimed; trying again");
+                    sweep = Instant::now() + self.shared.settings.sweep;
                 }
             }
             tokio::select! {
-                () = sleep(self.shared.settings.sweep) => {}
+                () = sleep_until(sweep) => {}
+                () = self.freed.notified() => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -188,7 +196,7 @@ impl Worker {
                 self.shared.settings.heartbeat
             };
             tokio::select! {
-                () = sleep(pause) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
