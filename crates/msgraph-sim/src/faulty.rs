@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::graph::errors::GraphError;
 use crate::login::errors::LoginError;
 use crate::reply::{Content, Reply};
-use crate::switchboard::faults::{Action, LinkMode, OperationChange, TokenChange, When};
+use crate::switchboard::faults::{Action, ConsentChange, LinkMode, OperationChange, TokenChange, When};
 use crate::util::b64url;
 
 /// At which point something is cut off.
@@ -44,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) operation: OperationChange,
     pub(crate) token: TokenChange,
     pub(crate) token_error: Option<LoginError>,
+    pub(crate) consent: ConsentChange,
     /// Extra headers of the answer.
     pub(crate) headers: Vec<(String, String)>,
     /// `Retry-After` given by the fault, so that callers who ignore it are noticed.
@@ -98,6 +99,9 @@ impl Plan {
             }
             Some(Action::Token { tid, without_roles, lifetime_seconds }) => {
                 plan.token = TokenChange { tid, without_roles, lifetime_seconds };
+            }
+            Some(Action::Consent { tenant, without_roles, permissions_ms }) => {
+                plan.consent = ConsentChange { tenant, without_roles, permissions_ms };
             }
         }
         plan

@@ -22,13 +22,13 @@ mod tls;
 mod util;
 mod world;
 
-pub use demo::{DEMO_APP, DEMO_TENANT};
+pub use demo::{DEMO_APP, DEMO_SIGN_IN_APP, DEMO_TENANT};
 pub use model::ModelError;
 pub use server::{Sim, SimConfig, SimHandle, StartError};
-pub use settings::{Budget, Landing, LicenceFailure, Settings, Span, Throttling, UnknownPolicy};
+pub use settings::{Budget, Delegated, Landing, LicenceFailure, Settings, Span, Throttling, UnknownPolicy};
 pub use switchboard::faults::{Action, FaultSpec, LinkMode, When};
 pub use tls::{TlsError, make_cert};
 pub use world::{
     AppSpec, BulkSpec, ConsentSpec, DEFAULT_ROLES, FederatedSpec, GroupPolicySpec, MCOEV, MCOEV_VIRTUALUSER,
-    NumberSpec, PlanSpec, PolicySpec, TEAMS1, TenantSpec, UserSpec, World,
+    MembershipClaims, NumberSpec, Pkce, PlanSpec, PolicySpec, TEAMS1, TenantSpec, UserSpec, World,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State as Shared};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Response, header};
+use axum::http::{HeaderMap, Method, Response, header};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -139,6 +139,7 @@ async fn run(state: Arc<State>, parts: Parts, body: Bytes) -> Response<Body> {
         kind,
         tenant,
         app,
+        user: known.filter(|c| c.delegated()).map(|c| c.oid),
         request_id,
         client_request_id: client_request_id.clone(),
         user_agent: text(&parts.headers, "user-agent"),
@@ -251,18 +252,24 @@ impl Job {
                 Err(error) => self.error(&error),
             },
             Target::Login(route) => {
+                let correlation = Uuid::try_parse(&self.client_request_id).unwrap_or(self.request_id);
+                let uri = &self.parts.uri;
                 let asked = Asked {
-                    path: self.parts.uri.path(),
+                    post: self.parts.method == Method::POST,
+                    path: uri.path(),
+                    address: uri.path_and_query().map_or("", |p| p.as_str()),
+                    query: uri.query().unwrap_or_default(),
                     base: &self.base,
                     host: &self.host,
                     body: &self.body,
+                    trace: self.request_id,
+                    correlation,
                     change: &plan.token,
+                    consent: &plan.consent,
                     error: plan.token_error.as_ref(),
                 };
-                login::answer(&self.state, &asked, route, now).unwrap_or_else(|error| {
-                    let correlation = Uuid::try_parse(&self.client_request_id).unwrap_or(self.request_id);
-                    error.reply(now, self.request_id, correlation, &self.base)
-                })
+                login::answer(&self.state, &asked, route, now)
+                    .unwrap_or_else(|error| error.reply(now, self.request_id, correlation, &self.base))
             }
         }
     }
@@ -300,6 +307,7 @@ impl Job {
             base: &self.base,
             query: &query,
             headers: &self.parts.headers,
+            claims,
             body: &self.body,
             now,
             settings: &settings,
@@ -308,7 +316,7 @@ impl Job {
         };
         let mut tenant = lock(&tenant);
         tenant.advance(now, &settings);
-        auth::authorize(claims, route, &tenant, now)?;
+        auth::authorize(claims, route, &tenant, &settings, now)?;
         let mut reply = crate::graph::answer(&call, &mut tenant)?;
         tenant.advance(now, &settings);
         if !route.teams() {

@@ -33,6 +33,10 @@ pub struct Landing {
     pub user_configuration_ms: u64,
     /// Policies in `userConfigurations`.
     pub policy_ms: u64,
+    /// A service principal that admin consent created.
+    pub principal_ms: u64,
+    /// Permissions that admin consent gave.
+    pub permissions_ms: u64,
 }
 
 /// A budget of requests in a fixed window.
@@ -63,6 +67,29 @@ pub struct Throttling {
 impl Default for Throttling {
     fn default() -> Self {
         Self { per_app_tenant: None, per_app: None, early_grace_ms: 250 }
+    }
+}
+
+/// What Graph asks of the person behind a delegated token. Roles are names or role template ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Delegated {
+    /// One of these for reads of the Teams administration family; none if empty.
+    pub read_roles: Vec<String>,
+    /// One of these for its writes; none if empty.
+    pub write_roles: Vec<String>,
+    /// One of these scopes for `/me/transitiveMemberOf`; which is the least is not documented.
+    pub membership_scopes: Vec<String>,
+}
+
+impl Default for Delegated {
+    fn default() -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Self {
+            read_roles: owned(&["Global Administrator", "Global Reader", "Teams Administrator"]),
+            write_roles: owned(&["Global Administrator", "Teams Administrator"]),
+            membership_scopes: owned(&["User.Read", "GroupMember.Read.All", "Directory.Read.All"]),
+        }
     }
 }
 
@@ -98,6 +125,8 @@ pub struct Settings {
     pub landing: Landing,
     /// `expires_in` of tokens.
     pub token_lifetime_seconds: i64,
+    /// Life of an authorization code.
+    pub code_lifetime_seconds: u64,
     /// Whether assigning a number to a user that holds another one of the same category replaces it.
     pub replace_existing: bool,
     /// See [`LicenceFailure`].
@@ -108,6 +137,8 @@ pub struct Settings {
     pub missing_principal_code: u32,
     /// Refuse filters on plans without `ConsistencyLevel: eventual` and `$count=true`.
     pub strict_advanced_queries: bool,
+    /// See [`Delegated`].
+    pub delegated: Delegated,
     /// See [`Throttling`].
     pub throttling: Throttling,
 }
@@ -119,11 +150,13 @@ impl Default for Settings {
             request_latency_ms: Span::Fixed(0),
             landing: Landing::default(),
             token_lifetime_seconds: 3599,
+            code_lifetime_seconds: 600,
             replace_existing: false,
             licence_failure: LicenceFailure::Immediate,
             unknown_policy: UnknownPolicy::Empty,
             missing_principal_code: 7_000_229,
             strict_advanced_queries: true,
+            delegated: Delegated::default(),
             throttling: Throttling::default(),
         }
     }

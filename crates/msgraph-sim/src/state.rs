@@ -7,10 +7,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Now;
-use crate::ids::{self, Ids};
-use crate::login::keys::SigningKey;
+use crate::ids::Ids;
+use crate::login::codes::Outstanding;
+use crate::login::keys::Keys;
 use crate::login::tokens::TokenCache;
-use crate::model::apps::{App, Principal};
+use crate::model::apps::App;
 use crate::model::numbers::{self, Number};
 use crate::model::voice::PolicyRef;
 use crate::model::{ModelError, Tenant};
@@ -19,13 +20,14 @@ use crate::switchboard::faults::Faults;
 use crate::switchboard::log::RequestLog;
 use crate::switchboard::throttle::Throttle;
 use crate::util::{lock, read, write};
-use crate::world::{BulkSpec, ConsentSpec, DEFAULT_ROLES, NumberSpec, TenantSpec, UserSpec, World};
+use crate::world::{BulkSpec, NumberSpec, TenantSpec, UserSpec, World};
 
 /// The simulator's state. Each tenant has a lock of its own; no lock is held across an await.
 pub(crate) struct State {
     pub(crate) ids: Ids,
-    pub(crate) key: SigningKey,
+    pub(crate) keys: Keys,
     pub(crate) tokens: TokenCache,
+    pub(crate) outstanding: Mutex<Outstanding>,
     pub(crate) settings: RwLock<Arc<Settings>>,
     pub(crate) apps: RwLock<HashMap<Uuid, Arc<App>>>,
     tenants: RwLock<HashMap<Uuid, Arc<Mutex<Tenant>>>>,
@@ -39,8 +41,9 @@ impl State {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             ids: Ids::new(seed),
-            key: SigningKey::generate(),
+            keys: Keys::generate(),
             tokens: TokenCache::default(),
+            outstanding: Mutex::default(),
             settings: RwLock::default(),
             apps: RwLock::default(),
             tenants: RwLock::default(),
@@ -249,13 +252,5 @@ impl Tenant {
         let position = holder.and_then(|h| self.users.find(&h.to_string()));
         self.land_number(&number, position, now, settings);
         Ok(())
-    }
-
-    /// Gives, changes or blocks an application's service principal.
-    pub(crate) fn consent(&mut self, spec: ConsentSpec) {
-        let roles = spec.roles.unwrap_or_else(|| DEFAULT_ROLES.map(str::to_owned).to_vec());
-        let object_id = ids::named(self.tid, &spec.app_id.to_string());
-        let principal = Principal { object_id, roles: roles.into_iter().collect(), enabled: spec.enabled };
-        self.principals.insert(spec.app_id, principal);
     }
 }

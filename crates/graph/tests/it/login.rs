@@ -190,7 +190,7 @@ async fn over_tls_with_a_private_authority() {
             }],
             tenants: vec![TenantSpec {
                 tid: Some(TENANT),
-                consents: vec![ConsentSpec { app_id: APP, roles: None, enabled: true }],
+                consents: vec![ConsentSpec { app_id: APP, ..ConsentSpec::default() }],
                 ..TenantSpec::default()
             }],
             ..World::default()

@@ -8,6 +8,7 @@ use super::odata::Query;
 use super::route::GraphRoute;
 use crate::clock::Now;
 use crate::ids::Ids;
+use crate::login::tokens::Claims;
 use crate::settings::Settings;
 use crate::switchboard::faults::OperationChange;
 
@@ -19,6 +20,8 @@ pub(crate) struct Call<'a> {
     pub(crate) base: &'a str,
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
+    /// Who asks.
+    pub(crate) claims: &'a Claims,
     pub(crate) body: &'a [u8],
     pub(crate) now: Now,
     pub(crate) settings: &'a Settings,

@@ -47,7 +47,7 @@ pub(super) fn changes(call: &Call<'_>, tenant: &Tenant) -> Result<Reply, GraphEr
     let end = all.len().min(position + PAGE);
     let mut value = Vec::new();
     for user in &all[position.min(end)..end] {
-        if user.change > since && (since > 0 || !user.deleted) {
+        if user.change > since && (since > 0 || user.alive()) {
             value.push(item(call, user)?);
         }
     }
@@ -63,8 +63,9 @@ pub(super) fn changes(call: &Call<'_>, tenant: &Tenant) -> Result<Reply, GraphEr
 }
 
 fn item(call: &Call<'_>, user: &User) -> Result<Value, GraphError> {
-    if user.deleted {
-        return Ok(json!({ "id": user.id, "@removed": { "reason": "changed" } }));
+    if !user.alive() {
+        let reason = if user.purged { "deleted" } else { "changed" };
+        return Ok(json!({ "id": user.id, "@removed": { "reason": reason } }));
     }
     let Some(select) = &call.query.select else { return Ok(users::basic(user)) };
     let mut value = call.query.project(users::full(user), "user")?;

@@ -98,6 +98,13 @@ impl GraphError {
         error
     }
 
+    /// The person behind the token holds no directory role that would do.
+    pub(crate) fn access_denied(action: &'static str) -> Self {
+        let mut error = Self::new(403, "UnknownError", "Access Denied.");
+        error.dress = Dress::Nested { code: "Forbidden", action };
+        error
+    }
+
     pub(crate) fn unauthenticated(message: &str) -> Self {
         let mut error = Self::new(401, "InvalidAuthenticationToken", message);
         let challenge = "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/\

@@ -3,10 +3,12 @@
 pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod configurations;
+pub(crate) mod deleted;
 pub(crate) mod delta;
 pub(crate) mod errors;
 pub(crate) mod filter;
 pub(crate) mod licences;
+pub(crate) mod me;
 pub(crate) mod numbers;
 pub(crate) mod odata;
 pub(crate) mod operations;
@@ -33,6 +35,10 @@ pub(crate) fn answer(call: &Call<'_>, tenant: &mut Tenant) -> Result<Reply, Grap
         R::User(id) => users::get(call, tenant, id),
         R::LicenseDetails(id) => licences::details(call, tenant, id),
         R::SubscribedSkus => licences::skus(call, tenant),
+        R::Me => me::get(call, tenant),
+        R::MyRoles { cast } => me::roles(call, tenant, *cast),
+        R::DeletedUsers => deleted::list(call, tenant),
+        R::DeletedUser(id) => deleted::get(call, tenant, id),
         R::Configurations => configurations::list(call, tenant),
         R::Configuration(id) => configurations::get(call, tenant, id),
         R::ConfigurationUser(id) => configurations::user(call, tenant, id),

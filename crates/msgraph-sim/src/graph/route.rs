@@ -13,6 +13,14 @@ pub(crate) enum GraphRoute {
     User(String),
     LicenseDetails(String),
     SubscribedSkus,
+    /// The person behind the token.
+    Me,
+    /// That person's directory roles; cast to the type or not.
+    MyRoles {
+        cast: bool,
+    },
+    DeletedUsers,
+    DeletedUser(String),
     Configurations,
     Configuration(String),
     ConfigurationUser(String),
@@ -37,6 +45,7 @@ use GraphRoute as R;
 
 const USERS_READ: &[&str] =
     &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
+const ME: &[&str] = &["User.Read", "User.ReadWrite", "User.Read.All", "User.ReadWrite.All"];
 const ORGANIZATION_READ: &[&str] =
     &["Organization.Read.All", "Organization.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
 const LICENCES_READ: &[&str] = &[
@@ -73,6 +82,11 @@ impl GraphRoute {
                 ["users", "delta"] => R::UsersDelta,
                 ["users", _] => R::User(key(1)),
                 ["users", _, "licenseDetails"] => R::LicenseDetails(key(1)),
+                ["me"] => R::Me,
+                ["me", "memberOf" | "transitiveMemberOf"] => R::MyRoles { cast: false },
+                ["me", "memberOf" | "transitiveMemberOf", "directoryRole"] => R::MyRoles { cast: true },
+                ["directory", "deletedItems", "user"] => R::DeletedUsers,
+                ["directory", "deletedItems", _] => R::DeletedUser(key(2)),
                 ["admin", "teams", rest @ ..] => match rest {
                     [] | ["policy" | "telephoneNumberManagement"] => R::NoBackend,
                     ["userConfigurations"] => R::Configurations,
@@ -114,6 +128,10 @@ impl GraphRoute {
             R::User(_) => "users.get",
             R::LicenseDetails(_) => "licenseDetails",
             R::SubscribedSkus => "subscribedSkus",
+            R::Me => "me",
+            R::MyRoles { .. } => "me.memberOf",
+            R::DeletedUsers => "deletedItems.list",
+            R::DeletedUser(_) => "deletedItems.get",
             R::Configurations => "userConfigurations.list",
             R::Configuration(_) => "userConfigurations.get",
             R::ConfigurationUser(_) => "userConfigurations.user",
@@ -154,25 +172,34 @@ impl GraphRoute {
             )
     }
 
-    /// Application permissions of which any one suffices; empty if none is needed.
+    /// Whether it is about the person behind the token.
+    pub(crate) fn personal(&self) -> bool {
+        matches!(self, R::Me | R::MyRoles { .. })
+    }
+
+    /// Permissions, application ones or delegated ones alike, of which any one suffices; empty if none is needed.
     pub(crate) fn permissions(&self) -> &'static [&'static str] {
         match self {
             R::Organization | R::OrganizationItem(_) => ORGANIZATION_READ,
-            R::Users | R::UsersCount | R::UsersDelta | R::User(_) => USERS_READ,
+            R::Users | R::UsersCount | R::UsersDelta | R::User(_) | R::DeletedUsers | R::DeletedUser(_) => {
+                USERS_READ
+            }
+            R::Me => ME,
             R::LicenseDetails(_) => DETAILS_READ,
             R::SubscribedSkus => LICENCES_READ,
             R::Configurations | R::Configuration(_) | R::ConfigurationUser(_) => CONFIGURATIONS_READ,
             R::Numbers | R::Number(_) | R::Operation(_) => NUMBERS_READ,
             R::AssignNumber | R::UnassignNumber | R::UpdateNumber => NUMBERS_WRITE,
             R::PolicyId { .. } | R::AssignPolicy | R::UnassignPolicy => POLICIES_WRITE,
-            R::NoBackend | R::Unknown => &[],
+            // which scopes will do for one's own roles is a setting
+            R::MyRoles { .. } | R::NoBackend | R::Unknown => &[],
         }
     }
 
     /// Cost of the request in resource units, before `$select`, `$expand` and `$top`.
     pub(crate) fn resource_units(&self) -> u32 {
         match self {
-            R::Users | R::User(_) | R::LicenseDetails(_) => 2,
+            R::Users | R::User(_) | R::Me | R::LicenseDetails(_) => 2,
             R::SubscribedSkus => 3,
             _ => 1,
         }
@@ -204,6 +231,10 @@ fn split(segment: &str) -> Vec<Part> {
 }
 
 fn bare(name: &str) -> &str {
+    // generated clients shorten the namespace of a cast
+    if let Some(kind @ ("directoryRole" | "user")) = name.strip_prefix("graph.") {
+        return kind;
+    }
     let name = name.strip_prefix("microsoft.graph.").unwrap_or(name);
     name.strip_prefix("teamsAdministration.").unwrap_or(name)
 }
@@ -281,5 +312,10 @@ mod tests {
         assert_eq!(get("users/microsoft.graph.delta()"), R::UsersDelta);
         assert_eq!(get("users('ana@contoso.example')"), R::User("ana@contoso.example".to_owned()));
         assert_eq!(get("admin/teams/policy"), R::NoBackend);
+        for cast in ["microsoft.graph.directoryRole", "graph.directoryRole"] {
+            assert_eq!(get(&format!("me/transitiveMemberOf/{cast}")), R::MyRoles { cast: true });
+        }
+        assert_eq!(get("directory/deletedItems/microsoft.graph.user"), R::DeletedUsers);
+        assert_eq!(get("users/graph.user@contoso.example"), R::User("graph.user@contoso.example".to_owned()));
     }
 }

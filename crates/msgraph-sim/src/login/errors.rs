@@ -35,16 +35,21 @@ impl LoginError {
         Self::new(400, "unauthorized_client", code, text)
     }
 
+    /// `error_description`.
+    pub(crate) fn description(&self, now: Now, trace: Uuid, correlation: Uuid) -> String {
+        let stamp = clock::blank(now.wall);
+        format!(
+            "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
+            self.code, self.text
+        )
+    }
+
     /// The documented body.
     pub(crate) fn reply(&self, now: Now, trace: Uuid, correlation: Uuid, base: &str) -> Reply {
         let stamp = clock::blank(now.wall);
-        let description = format!(
-            "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {stamp}",
-            self.code, self.text
-        );
         let body = json!({
             "error": self.error,
-            "error_description": description,
+            "error_description": self.description(now, trace, correlation),
             "error_codes": [self.code],
             "timestamp": stamp,
             "trace_id": trace,

@@ -1,21 +1,35 @@
-//! Microsoft login (Entra): discovery, keys, and the client credentials grant.
+//! Microsoft login (Entra): discovery, keys, sign-in and consent pages, and the token endpoint.
 
 pub(crate) mod assertion;
+pub(crate) mod authorize;
+pub(crate) mod client;
+pub(crate) mod codes;
+pub(crate) mod consent;
+pub(crate) mod delegated;
 pub(crate) mod discovery;
 pub(crate) mod errors;
+mod front;
 pub(crate) mod keys;
+mod logout;
+mod pages;
+mod people;
+mod redeem;
+mod redirect;
+mod refresh;
+pub(crate) mod scopes;
 pub(crate) mod token;
 pub(crate) mod tokens;
 
-use std::collections::HashMap;
-
+use consent::Version;
 use errors::LoginError;
-use token::TokenRequest;
+use keys::CONSUMERS;
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::clock::Now;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::switchboard::faults::TokenChange;
+use crate::switchboard::faults::{ConsentChange, TokenChange};
 use crate::util::lock;
 
 /// What a login address stands for.
@@ -29,6 +43,12 @@ pub(crate) enum LoginRoute {
     Keys(String),
     /// `/common/discovery/instance`
     Instance,
+    /// `/{tenant}/oauth2/v2.0/authorize`
+    Authorize(String),
+    /// `/{tenant}/v2.0/adminconsent` and `/{tenant}/adminconsent`
+    Consent(String, Version),
+    /// `/{tenant}/oauth2/v2.0/logout`
+    Logout,
 }
 
 impl LoginRoute {
@@ -41,6 +61,10 @@ impl LoginRoute {
                 Some(Self::Discovery((*tenant).to_owned()))
             }
             [tenant, "discovery", "v2.0", "keys"] => Some(Self::Keys((*tenant).to_owned())),
+            [tenant, "oauth2", "v2.0", "authorize"] => Some(Self::Authorize((*tenant).to_owned())),
+            [tenant, "v2.0", "adminconsent"] => Some(Self::Consent((*tenant).to_owned(), Version::V2)),
+            [tenant, "adminconsent"] => Some(Self::Consent((*tenant).to_owned(), Version::V1)),
+            [_, "oauth2", "v2.0", "logout"] => Some(Self::Logout),
             _ => None,
         }
     }
@@ -50,24 +74,38 @@ impl LoginRoute {
             Self::Token(_) => "token",
             Self::Discovery(_) | Self::Instance => "discovery",
             Self::Keys(_) => "keys",
+            Self::Authorize(_) => "authorize",
+            Self::Consent(..) => "adminconsent",
+            Self::Logout => "logout",
         }
     }
 
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
-            Self::Token(t) | Self::Discovery(t) | Self::Keys(t) => Some(t),
-            Self::Instance => None,
+            Self::Token(t)
+            | Self::Discovery(t)
+            | Self::Keys(t)
+            | Self::Authorize(t)
+            | Self::Consent(t, _) => Some(t),
+            Self::Instance | Self::Logout => None,
         }
     }
 }
 
 /// A login request as it arrived, and what a fault makes of it.
 pub(crate) struct Asked<'a> {
+    pub(crate) post: bool,
     pub(crate) path: &'a str,
+    /// Path and query.
+    pub(crate) address: &'a str,
+    pub(crate) query: &'a str,
     pub(crate) base: &'a str,
     pub(crate) host: &'a str,
     pub(crate) body: &'a [u8],
+    pub(crate) trace: Uuid,
+    pub(crate) correlation: Uuid,
     pub(crate) change: &'a TokenChange,
+    pub(crate) consent: &'a ConsentChange,
     pub(crate) error: Option<&'a LoginError>,
 }
 
@@ -80,33 +118,26 @@ pub(crate) fn answer(
 ) -> Result<Reply, LoginError> {
     let base = asked.base;
     // the shared addresses leave the tenant open, everywhere the issuer is named
-    let issuer = |name: &str| {
-        if ["common", "organizations"].contains(&name) {
-            return Ok("{tenantid}".to_owned());
+    let issuer = |name: &str| match name {
+        "common" | "organizations" => Ok("{tenantid}".to_owned()),
+        "consumers" => Ok(CONSUMERS.to_string()),
+        _ => {
+            let tenant = state.tenant_named(name).map(|t| lock(&t).tid.to_string());
+            tenant.ok_or_else(|| LoginError::request(90_002, format!("Tenant '{name}' not found.")))
         }
-        let tenant = state.tenant_named(name).map(|t| lock(&t).tid.to_string());
-        tenant.ok_or_else(|| LoginError::request(90_002, format!("Tenant '{name}' not found.")))
     };
     match route {
-        LoginRoute::Token(tenant) => {
-            if let Some(error) = asked.error {
-                return Err(error.clone());
-            }
-            let form: HashMap<String, String> =
-                url::form_urlencoded::parse(asked.body).into_owned().collect();
-            let request = TokenRequest {
-                tenant,
-                path: asked.path,
-                host: asked.host,
-                form: &form,
-                change: asked.change,
-            };
-            token::grant(state, &request, now)
-        }
+        LoginRoute::Token(tenant) => match asked.error {
+            Some(error) => Err(error.clone()),
+            None => token::grant(state, asked, tenant, now),
+        },
         LoginRoute::Instance => Ok(Reply::ok(discovery::instance(base, asked.host))),
         LoginRoute::Discovery(tenant) => Ok(Reply::ok(discovery::document(base, tenant, &issuer(tenant)?))),
         LoginRoute::Keys(tenant) => {
-            Ok(Reply::ok(state.key.published(&format!("{base}/{}/v2.0", issuer(tenant)?))))
+            Ok(Reply::ok(json!({ "keys": state.keys.published(base, &issuer(tenant)?) })))
         }
+        LoginRoute::Authorize(tenant) => Ok(authorize::answer(state, asked, tenant, now)),
+        LoginRoute::Consent(tenant, version) => Ok(consent::answer(state, asked, tenant, *version, now)),
+        LoginRoute::Logout => Ok(logout::answer(state, asked)),
     }
 }

@@ -3,20 +3,22 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::keys::Ready;
-use crate::util::lock;
+use super::keys::{Keys, Ready};
+use crate::util::{b64url, lock};
 
-/// The audience of every token the simulator issues.
+/// The audience of every access token the simulator issues.
 pub(crate) const GRAPH: &str = "https://graph.microsoft.com";
 
 /// Checked tokens kept; a client uses one token for an hour, so checking each once is enough.
 const KEPT: usize = 10_000;
 
-/// Claims of an app-only access token for Graph.
+/// Claims of an access token for Graph: of an application (`idtyp` is `app`, permissions in `roles`) or of a person
+/// (`user`, permissions in `scp`, directory roles in `wids`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) aud: String,
@@ -29,14 +31,27 @@ pub(crate) struct Claims {
     pub(crate) appidacr: String,
     pub(crate) idp: String,
     pub(crate) idtyp: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
     pub(crate) oid: Uuid,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) roles: Vec<String>,
-    pub(crate) sub: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scp: Option<String>,
+    pub(crate) sub: String,
     pub(crate) tid: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) upn: Option<String>,
     pub(crate) uti: String,
     pub(crate) ver: String,
-    pub(crate) wids: Vec<String>,
+    pub(crate) wids: Vec<Uuid>,
+}
+
+impl Claims {
+    /// Whether a person stands behind the token.
+    pub(crate) fn delegated(&self) -> bool {
+        self.idtyp == "user"
+    }
 }
 
 /// Tokens whose signature was found good.
@@ -45,7 +60,7 @@ pub(crate) struct TokenCache(Mutex<HashMap<String, Arc<Claims>>>);
 
 impl TokenCache {
     /// The claims of a token that this simulator signed. Says nothing about its time.
-    pub(crate) fn check(&self, key: &Ready, token: &str) -> Option<Arc<Claims>> {
+    pub(crate) fn check(&self, keys: &Keys, token: &str) -> Option<Arc<Claims>> {
         if let Some(claims) = lock(&self.0).get(token) {
             return Some(claims.clone());
         }
@@ -54,8 +69,9 @@ impl TokenCache {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).ok()?.claims;
-        let claims = Arc::new(claims);
+        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let decode = |key: &Ready| jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).ok();
+        let claims = Arc::new(keys.named(&kid, decode)?.claims);
         let mut cache = lock(&self.0);
         if cache.len() >= KEPT {
             cache.clear();
@@ -65,10 +81,19 @@ impl TokenCache {
     }
 }
 
-/// Signs claims.
-pub(crate) fn sign(key: &Ready, claims: &Claims) -> Option<String> {
-    let mut header = Header::new(Algorithm::RS256);
-    header.kid = Some(key.id.clone());
-    header.x5t = Some(key.id.clone());
-    jsonwebtoken::encode(&header, claims, &key.sign).ok()
+/// The header of a token signed by a key.
+pub(crate) fn header(key: &Ready) -> Value {
+    json!({ "typ": "JWT", "alg": "RS256", "kid": key.id, "x5t": key.id })
+}
+
+/// Header and claims, as the signature covers them.
+pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
+    format!("{}.{}", b64url(header.to_string()), b64url(claims.to_string()))
+}
+
+/// Signs with RS256.
+pub(crate) fn sign(key: &Ready, header: &Value, claims: &Value) -> Option<String> {
+    let text = unsigned(header, claims);
+    let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key.sign, Algorithm::RS256).ok()?;
+    Some(format!("{text}.{signature}"))
 }

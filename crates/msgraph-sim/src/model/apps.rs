@@ -1,6 +1,6 @@
 //! Application registrations and the service principals that consent creates.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_lc_rs::digest;
 use jsonwebtoken::DecodingKey;
@@ -37,12 +37,34 @@ pub(crate) struct Federated {
     pub(crate) keys: Vec<(Option<String>, DecodingKey)>,
 }
 
-/// What consent in a tenant created.
+/// The service principal of an application in a tenant.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) object_id: Uuid,
+    /// Application permissions.
     pub(crate) roles: BTreeSet<String>,
+    /// Delegated permissions, for everybody.
+    pub(crate) scopes: BTreeSet<String>,
+    /// Delegated permissions that single people allowed for themselves.
+    own: HashMap<Uuid, BTreeSet<String>>,
     pub(crate) enabled: bool,
+}
+
+impl Principal {
+    pub(crate) fn new(object_id: Uuid) -> Self {
+        let (roles, scopes) = (BTreeSet::new(), BTreeSet::new());
+        Self { object_id, roles, scopes, own: HashMap::new(), enabled: true }
+    }
+
+    /// Delegated permissions with which the application may act for a person.
+    pub(crate) fn delegated(&self, oid: Uuid) -> BTreeSet<String> {
+        self.scopes.iter().chain(self.own.get(&oid).into_iter().flatten()).cloned().collect()
+    }
+
+    /// A person allows delegated permissions for himself.
+    pub(crate) fn allow(&mut self, oid: Uuid, scopes: BTreeSet<String>) {
+        self.own.entry(oid).or_default().extend(scopes);
+    }
 }
 
 impl App {

@@ -1,9 +1,11 @@
 //! The state of the simulated world: what is true, and what each read path shows of it.
 
 pub(crate) mod apps;
+mod consents;
 pub(crate) mod numbers;
 pub(crate) mod operations;
 pub(crate) mod policies;
+pub(crate) mod roles;
 pub(crate) mod tenant;
 pub(crate) mod users;
 pub(crate) mod voice;

@@ -1,7 +1,7 @@
 //! A tenant, the events that come due in it, and their effects.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -17,11 +17,15 @@ use crate::settings::Settings;
 
 /// Something that happens at its time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+pub(super) enum Due {
     Carry(String),
     ShowNumber(String),
     ShowLines(usize),
     ShowPolicies(usize),
+    /// A service principal comes into being.
+    Principal(Uuid),
+    /// Application permissions and delegated ones hold.
+    Permissions(Uuid, Vec<String>, BTreeSet<String>),
 }
 
 /// A customer's directory. What is due is carried out when somebody looks, in the order of its time, so no
@@ -67,7 +71,7 @@ impl Tenant {
         }
     }
 
-    fn schedule(&mut self, at: Instant, what: Due) {
+    pub(super) fn schedule(&mut self, at: Instant, what: Due) {
         self.scheduled += 1;
         self.due.push(Reverse((at, self.scheduled, what)));
     }
@@ -86,6 +90,14 @@ impl Tenant {
                 Due::ShowPolicies(position) => {
                     let user = self.users.at_mut(position);
                     user.shown.copy_policies(&user.truth);
+                }
+                Due::Principal(app) => {
+                    self.principal(app);
+                }
+                Due::Permissions(app, roles, scopes) => {
+                    let principal = self.principal(app);
+                    principal.roles.extend(roles);
+                    principal.scopes.extend(scopes);
                 }
             }
         }

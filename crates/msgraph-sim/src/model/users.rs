@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::ModelError;
 use super::voice::Voice;
+use super::{ModelError, roles};
 use crate::ids;
 use crate::world::{MCOEV, MCOEV_VIRTUALUSER, PlanSpec, TEAMS1, UserSpec};
 
@@ -15,15 +15,33 @@ use crate::world::{MCOEV, MCOEV_VIRTUALUSER, PlanSpec, TEAMS1, UserSpec};
 pub(crate) struct User {
     pub(crate) id: Uuid,
     pub(crate) spec: UserSpec,
+    /// Template ids of the directory roles that the specification names.
+    pub(crate) roles: Vec<Uuid>,
     pub(crate) truth: Voice,
     pub(crate) shown: Voice,
     pub(crate) created: OffsetDateTime,
     /// Counts up with every change of the directory's part, for `/users/delta`.
     pub(crate) change: u64,
-    pub(crate) deleted: bool,
+    /// When the user was deleted; it can be restored unless it is purged as well.
+    pub(crate) deleted_at: Option<OffsetDateTime>,
+    pub(crate) purged: bool,
 }
 
 impl User {
+    /// Neither deleted nor purged.
+    pub(crate) fn alive(&self) -> bool {
+        self.deleted_at.is_none() && !self.purged
+    }
+
+    /// Whether the user's home is another directory.
+    pub(crate) fn guest(&self) -> bool {
+        self.spec.user_type.eq_ignore_ascii_case("Guest")
+    }
+
+    pub(crate) fn has_mail(&self, text: &str) -> bool {
+        self.spec.mail.as_ref().is_some_and(|mail| mail.eq_ignore_ascii_case(text))
+    }
+
     /// Whether the user holds a phone plan that works.
     pub(crate) fn has_phone_plan(&self) -> bool {
         self.spec.assigned_plans.iter().any(|plan| {
@@ -76,6 +94,11 @@ impl Users {
         &self.all
     }
 
+    /// All users.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &User> {
+        self.alive.iter().map(|position| &self.all[*position])
+    }
+
     /// Positions of all users.
     pub(crate) fn alive(&self) -> &BTreeSet<usize> {
         &self.alive
@@ -110,6 +133,7 @@ impl Users {
         let id = spec.id.unwrap_or_else(|| ids::named(tid, &upn));
         spec.id = Some(id);
         complete(&mut spec);
+        let roles = spec.roles.iter().map(|role| roles::template(role)).collect::<Result<_, _>>()?;
         let known = self.by_id.get(&id).copied();
         if self.by_upn.get(&upn).is_some_and(|p| Some(*p) != known) {
             return Err(ModelError::Taken(spec.user_principal_name));
@@ -121,13 +145,28 @@ impl Users {
                 self.unlink(position);
                 let user = &mut self.all[position];
                 user.spec = spec;
+                user.roles = roles;
                 user.change = change;
                 position
             }
             None => {
                 let voice = Voice::new(at);
                 let shown = voice.clone();
-                self.all.push(User { id, spec, truth: voice, shown, created: at, change, deleted: false });
+                // an id that comes again belongs to nobody else
+                if let Some(position) = self.in_bin(&id.to_string()) {
+                    self.all[position].purged = true;
+                }
+                self.all.push(User {
+                    id,
+                    spec,
+                    roles,
+                    truth: voice,
+                    shown,
+                    created: at,
+                    change,
+                    deleted_at: None,
+                    purged: false,
+                });
                 self.all.len() - 1
             }
         };
@@ -135,15 +174,54 @@ impl Users {
         Ok(position)
     }
 
-    /// Deletes a user; its place stays, for `/users/delta`.
-    pub(crate) fn remove(&mut self, id_or_upn: &str) -> bool {
-        let Some(position) = self.find(id_or_upn) else { return false };
+    /// Deletes a user, who can be restored; its place stays, for `/users/delta`.
+    pub(crate) fn remove(&mut self, id_or_upn: &str, at: OffsetDateTime) -> Option<usize> {
+        let position = self.find(id_or_upn)?;
         self.unlink(position);
+        self.all[position].deleted_at = Some(at);
+        self.touch(position);
+        Some(position)
+    }
+
+    /// Deletes a user for good, a deleted one too.
+    pub(crate) fn purge(&mut self, id_or_upn: &str, at: OffsetDateTime) -> Option<usize> {
+        let position = self.remove(id_or_upn, at).or_else(|| self.in_bin(id_or_upn))?;
+        self.all[position].purged = true;
+        self.touch(position);
+        Some(position)
+    }
+
+    /// Takes a deleted user back.
+    pub(crate) fn restore(&mut self, id_or_upn: &str) -> Result<Option<usize>, ModelError> {
+        let Some(position) = self.in_bin(id_or_upn) else { return Ok(None) };
+        let upn = &self.all[position].spec.user_principal_name;
+        if self.find(upn).is_some() {
+            return Err(ModelError::Taken(upn.clone()));
+        }
+        self.all[position].deleted_at = None;
+        self.touch(position);
+        self.link(position);
+        Ok(Some(position))
+    }
+
+    /// Deleted users that can be restored, with their positions.
+    pub(crate) fn bin(&self) -> impl Iterator<Item = (usize, &User)> {
+        let deleted = |(_, user): &(usize, &User)| user.deleted_at.is_some() && !user.purged;
+        self.all.iter().enumerate().filter(deleted)
+    }
+
+    fn in_bin(&self, id_or_upn: &str) -> Option<usize> {
+        let named = |user: &User| {
+            user.id.to_string().eq_ignore_ascii_case(id_or_upn)
+                || user.spec.user_principal_name.eq_ignore_ascii_case(id_or_upn)
+        };
+        // the one deleted last, if a name was used again
+        self.bin().filter(|(_, user)| named(user)).last().map(|(position, _)| position)
+    }
+
+    fn touch(&mut self, position: usize) {
         self.changes += 1;
-        let user = &mut self.all[position];
-        user.deleted = true;
-        user.change = self.changes;
-        true
+        self.all[position].change = self.changes;
     }
 
     fn link(&mut self, position: usize) {

@@ -138,6 +138,18 @@ pub enum Action {
         #[serde(default)]
         lifetime_seconds: Option<i64>,
     },
+    /// An admin consent that goes another way than the person thinks.
+    Consent {
+        /// Consent is given in this tenant, and the answer names it.
+        #[serde(default)]
+        tenant: Option<Uuid>,
+        /// These application permissions are not given.
+        #[serde(default)]
+        without_roles: Vec<String>,
+        /// Permissions show this late, instead of the setting.
+        #[serde(default)]
+        permissions_ms: Option<u64>,
+    },
 }
 
 fn too_many() -> u16 {
@@ -167,6 +179,14 @@ pub(crate) struct TokenChange {
     pub(crate) tid: Option<Uuid>,
     pub(crate) without_roles: bool,
     pub(crate) lifetime_seconds: Option<i64>,
+}
+
+/// What a fault wants of an admin consent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConsentChange {
+    pub(crate) tenant: Option<Uuid>,
+    pub(crate) without_roles: Vec<String>,
+    pub(crate) permissions_ms: Option<u64>,
 }
 
 /// A fault as the switchboard takes it. A request is hit if everything that is given fits.

@@ -14,8 +14,9 @@ use super::faults::FaultSpec;
 use super::log::Wanted;
 use super::tenants;
 use crate::clock::Now;
-use crate::model::ModelError;
 use crate::model::apps::App;
+use crate::model::{ModelError, roles};
+use crate::settings::Settings;
 use crate::state::State;
 use crate::util::{lock, merge, write};
 use crate::world::{AppSpec, World};
@@ -60,6 +61,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/requests", get(requests).delete(clear_requests))
         .route("/stats", get(stats).delete(clear_stats))
         .route("/throttle", delete(clear_throttle))
+        .route("/keys/rotate", post(rotate_keys))
         .route("/tenants/{tid}", put(tenants::put).get(tenants::get).delete(tenants::remove))
         .route("/tenants/{tid}/consent", post(tenants::consent).delete(tenants::withdraw))
         .route("/tenants/{tid}/revoke-tokens", post(tenants::revoke_tokens))
@@ -68,6 +70,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
             "/tenants/{tid}/users/{user}",
             get(tenants::user).put(tenants::put_user).patch(tenants::put_user).delete(tenants::remove_user),
         )
+        .route("/tenants/{tid}/users/{user}/restore", post(tenants::restore_user))
         .route("/tenants/{tid}/numbers", get(tenants::numbers))
         .route(
             "/tenants/{tid}/numbers/{number}",
@@ -122,7 +125,11 @@ async fn patch_settings(Shared(state): Shared<Arc<State>>, Json(patch): Json<Val
     let mut settings = write(&state.settings);
     let mut value = json!(**settings);
     merge(&mut value, patch);
-    *settings = Arc::new(serde_json::from_value(value).map_err(Refused::bad)?);
+    let wanted: Settings = serde_json::from_value(value).map_err(Refused::bad)?;
+    for role in wanted.delegated.read_roles.iter().chain(&wanted.delegated.write_roles) {
+        roles::template(role)?;
+    }
+    *settings = Arc::new(wanted);
     Ok(Json(json!(**settings)))
 }
 
@@ -164,5 +171,22 @@ async fn clear_stats(Shared(state): Shared<Arc<State>>) -> Answer {
 
 async fn clear_throttle(Shared(state): Shared<Arc<State>>) -> Answer {
     lock(&state.throttle).clear();
+    Ok(Json(json!({})))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rotation {
+    /// The old keys stay published.
+    #[serde(default = "yes")]
+    keep: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+async fn rotate_keys(Shared(state): Shared<Arc<State>>, Json(rotation): Json<Rotation>) -> Answer {
+    state.keys.rotate(rotation.keep);
     Ok(Json(json!({})))
 }

@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) kind: &'static str,
     pub(crate) tenant: Option<Uuid>,
     pub(crate) app: Option<Uuid>,
+    /// The person behind a delegated token.
+    pub(crate) user: Option<Uuid>,
     pub(crate) request_id: Uuid,
     pub(crate) client_request_id: Option<String>,
     pub(crate) user_agent: Option<String>,

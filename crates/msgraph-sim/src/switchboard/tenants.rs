@@ -45,7 +45,7 @@ pub(crate) fn summary(tenant: &Tenant) -> Value {
     let consents: Vec<Value> = tenant
         .principals
         .iter()
-        .map(|(app, p)| json!({ "appId": app, "roles": p.roles, "enabled": p.enabled, "objectId": p.object_id }))
+        .map(|(app, p)| json!({ "appId": app, "roles": p.roles, "scopes": p.scopes, "enabled": p.enabled, "objectId": p.object_id }))
         .collect();
     json!({
         "tid": tenant.tid,
@@ -182,14 +182,44 @@ pub(crate) async fn put_user(
     })
 }
 
-pub(crate) async fn remove_user(Shared(state): App, Path((tid, id)): Path<(Uuid, String)>) -> Answer {
-    on(
-        &state,
-        tid,
-        |tenant, _| {
-            if tenant.users.remove(&id) { Ok(Json(json!({}))) } else { Err(Refused::missing(&id)) }
-        },
-    )
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Removal {
+    /// Not to be restored.
+    #[serde(default)]
+    permanent: bool,
+    /// Numbers go with the user; otherwise they stay with an id that is nobody's.
+    #[serde(default)]
+    release_numbers: bool,
+}
+
+/// Deletes a user as an administrator would.
+pub(crate) async fn remove_user(
+    Shared(state): App,
+    Path((tid, id)): Path<(Uuid, String)>,
+    Query(how): Query<Removal>,
+) -> Answer {
+    let settings = state.settings();
+    on(&state, tid, |tenant, now| {
+        let users = &mut tenant.users;
+        let removed = if how.permanent { users.purge(&id, now.wall) } else { users.remove(&id, now.wall) };
+        let position = removed.ok_or_else(|| Refused::missing(&id))?;
+        if how.release_numbers {
+            let lines = tenant.users.at(position).truth.lines.clone();
+            for line in lines {
+                tenant.release(&line.number, now, &settings);
+            }
+        }
+        Ok(Json(json!({})))
+    })
+}
+
+/// Takes a deleted user back.
+pub(crate) async fn restore_user(Shared(state): App, Path((tid, id)): Path<(Uuid, String)>) -> Answer {
+    on(&state, tid, |tenant, _| {
+        let position = tenant.users.restore(&id)?.ok_or_else(|| Refused::missing(&id))?;
+        Ok(Json(state_of(tenant, tenant.users.at(position))))
+    })
 }
 
 pub(crate) async fn numbers(Shared(state): App, Path(tid): Path<Uuid>) -> Answer {

@@ -79,6 +79,15 @@ impl Tester {
         send(self.sim.address(), request.unwrap()).await.unwrap()
     }
 
+    /// Sends a form, as a button of a page does.
+    pub(crate) async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(form));
+        send(self.sim.address(), request.unwrap()).await.unwrap()
+    }
+
     pub(crate) fn request(&self, method: &Method, path: &str, body: Option<&Value>) -> Request<Body> {
         let mut request = Request::builder().method(method).uri(path.replace(' ', "%20"));
         if path.starts_with("/v1.0") {

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test by panicking, as the tests do")]
 
 mod client;
+mod consent;
 mod faults;
 mod login;
 mod numbers;
+mod person;
 mod reading;
+mod sign_in;
 mod switchboard;

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use msgraph_sim::{AppSpec, ConsentSpec, PolicySpec, Settings, Span, TenantSpec, UserSpec, World};
+use msgraph_sim::{
+    AppSpec, ConsentSpec, MembershipClaims, PolicySpec, Settings, Span, TenantSpec, UserSpec, World,
+};
 use tandem_domain::PbxUserId;
 use uuid::{Uuid, uuid};
 
@@ -10,6 +12,8 @@ use uuid::{Uuid, uuid};
 pub(super) const APP: Uuid = uuid!("a11ce000-0000-4000-8000-00000000a001");
 /// Name of the PBX among the detector's sources.
 pub(super) const SOURCE: &str = "demo-pbx";
+/// Directory that the guests come from; not simulated.
+const GUESTS_HOME: Uuid = uuid!("7e4a0000-0000-4000-8000-0000000000ff");
 /// From the acceptance of a number order to its effect, in milliseconds.
 const OPERATION_MS: [u64; 2] = [700, 900];
 
@@ -139,8 +143,8 @@ impl Customer {
             domains: vec![self.domain.to_owned()],
             country: Some("US".to_owned()),
             policies: [VOICE_ROUTING, DIAL_PLAN, VOICEMAIL].map(policy).to_vec(),
-            users: self.people().map(user).collect(),
-            consents: vec![ConsentSpec { app_id: APP, roles: None, enabled: true }],
+            users: self.people().map(user).chain(staff(self.domain)).collect(),
+            consents: vec![ConsentSpec { app_id: APP, ..ConsentSpec::default() }],
             ..TenantSpec::default()
         }
     }
@@ -156,6 +160,36 @@ fn user(person: Person) -> UserSpec {
     }
 }
 
+/// People of a tenant who are in no mapping: to sign in with, as whoever may connect a tenant and as whoever may not.
+fn staff(domain: &str) -> impl Iterator<Item = UserSpec> {
+    let member = |local: &str, name: &str, role: &str| UserSpec {
+        user_principal_name: format!("{local}@{domain}"),
+        display_name: Some(name.to_owned()),
+        roles: vec![role.to_owned()],
+        phone_plan: Some("none".to_owned()),
+        known_to_teams: false,
+        ..UserSpec::default()
+    };
+    let guest = UserSpec {
+        user_principal_name: format!("vera_fabrikam.example#EXT#@{domain}"),
+        display_name: Some("Vera Guest".to_owned()),
+        mail: Some("vera@fabrikam.example".to_owned()),
+        user_type: "Guest".to_owned(),
+        home_tenant: Some(GUESTS_HOME),
+        account_type: "guest".to_owned(),
+        phone_plan: Some("none".to_owned()),
+        known_to_teams: false,
+        ..UserSpec::default()
+    };
+    [
+        member("gale", "Gale Admin", "Global Administrator"),
+        member("rhea", "Rhea Reader", "Global Reader"),
+        member("theo", "Theo Teams", "Teams Administrator"),
+        guest,
+    ]
+    .into_iter()
+}
+
 /// What the simulator starts with: each tenant with its licensed users, the policies that the provider prepared, and
 /// consent given to the provider's application. No number is assigned yet.
 pub(super) fn world(certificate_pem: String) -> World {
@@ -164,6 +198,9 @@ pub(super) fn world(certificate_pem: String) -> World {
             app_id: APP,
             display_name: "Demo provider".to_owned(),
             certificates: vec![certificate_pem],
+            redirect_uris: ["http://localhost/*", "http://127.0.0.1/*"].map(str::to_owned).to_vec(),
+            group_membership_claims: Some(MembershipClaims::DirectoryRole),
+            scopes: vec!["User.Read".to_owned()],
             ..AppSpec::default()
         }],
         tenants: CUSTOMERS.iter().map(Customer::tenant).collect(),

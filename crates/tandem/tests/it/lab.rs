@@ -144,7 +144,7 @@ fn world() -> World {
         phone_plan: Some(plan.to_owned()),
         ..UserSpec::default()
     };
-    let consent = |roles: Option<Vec<String>>| ConsentSpec { app_id: APP, roles, enabled: true };
+    let consent = |roles: Option<Vec<String>>| ConsentSpec { app_id: APP, roles, ..ConsentSpec::default() };
     let tenant = |tid: Uuid, domain: &str| TenantSpec {
         tid: Some(tid),
         domains: vec![domain.to_owned()],

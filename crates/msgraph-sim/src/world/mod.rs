@@ -1,8 +1,11 @@
 //! The world as a file: applications, tenants, users, numbers, policies, consents and settings. The same
 //! types are the bodies of the switchboard's requests.
 
+mod apps;
+
 use std::collections::BTreeMap;
 
+pub use apps::{AppSpec, ConsentSpec, DEFAULT_ROLES, FederatedSpec, MembershipClaims, Pkce};
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, uuid};
 
@@ -15,16 +18,6 @@ pub const MCOEV_VIRTUALUSER: Uuid = uuid!("f47330e9-c134-43b3-9993-e7f004506889"
 /// The service plan of Teams itself.
 pub const TEAMS1: Uuid = uuid!("57ff2da0-773e-42df-b2af-ffb7a2317929");
 
-/// Application permissions that a consent grants when it names none.
-pub const DEFAULT_ROLES: [&str; 6] = [
-    "User.Read.All",
-    "TeamsUserConfiguration.Read.All",
-    "TeamsTelephoneNumber.ReadWrite.All",
-    "TeamsPolicyUserAssign.ReadWrite.All",
-    "LicenseAssignment.Read.All",
-    "Organization.Read.All",
-];
-
 /// Everything there is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -35,45 +28,6 @@ pub struct World {
     pub tenants: Vec<TenantSpec>,
     /// Replaces the settings if present.
     pub settings: Option<Settings>,
-}
-
-/// An application registration.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AppSpec {
-    /// Client id.
-    pub app_id: Uuid,
-    /// Name, for error texts.
-    pub display_name: String,
-    /// Client secrets in clear; any of them is accepted.
-    pub secrets: Vec<String>,
-    /// PEM certificates, or bare PEM public keys, whose RSA keys may sign client assertions.
-    pub certificates: Vec<String>,
-    /// Federated identity credentials.
-    pub federated: Vec<FederatedSpec>,
-}
-
-/// A federated identity credential.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FederatedSpec {
-    /// Exact issuer of the assertion.
-    pub issuer: String,
-    /// Exact subject of the assertion.
-    pub subject: String,
-    /// Audience of the assertion.
-    #[serde(default = "exchange")]
-    pub audience: String,
-    /// PEM public key or certificate of the issuer.
-    #[serde(default)]
-    pub public_key: Option<String>,
-    /// JSON web key set of the issuer.
-    #[serde(default)]
-    pub jwks: Option<serde_json::Value>,
-}
-
-fn exchange() -> String {
-    "api://AzureADTokenExchange".to_owned()
 }
 
 /// A tenant, or what is to be added to one.
@@ -116,24 +70,6 @@ pub struct PolicySpec {
     pub id: Option<String>,
 }
 
-/// Admin consent to an application.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConsentSpec {
-    /// Client id.
-    pub app_id: Uuid,
-    /// Application permissions; [`DEFAULT_ROLES`] if left out.
-    #[serde(default)]
-    pub roles: Option<Vec<String>>,
-    /// Whether the service principal may sign in.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
 /// One entry of a user's `assignedPlans`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -174,6 +110,11 @@ pub struct UserSpec {
     pub usage_location: Option<String>,
     /// `Member` or `Guest`.
     pub user_type: String,
+    /// Directory a guest comes from; the one of personal accounts if it is
+    /// `9188040d-6c67-4c5b-b112-36a304b66dad`.
+    pub home_tenant: Option<Uuid>,
+    /// Directory roles, by name (`Global Administrator`) or role template id.
+    pub roles: Vec<String>,
     /// Synced from an on-premises directory.
     pub on_premises_sync_enabled: Option<bool>,
     /// Display numbers.
@@ -206,6 +147,8 @@ impl Default for UserSpec {
             account_enabled: true,
             usage_location: Some("US".to_owned()),
             user_type: "Member".to_owned(),
+            home_tenant: None,
+            roles: Vec::new(),
             on_premises_sync_enabled: None,
             business_phones: Vec::new(),
             assigned_plans: Vec::new(),
