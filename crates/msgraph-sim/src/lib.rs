@@ -6,6 +6,7 @@
 //! of them and follows Microsoft's published documents alone. `docs/simulator.md` describes its use.
 
 mod clock;
+mod deliver;
 mod demo;
 mod faulty;
 mod graph;
@@ -23,10 +24,12 @@ mod util;
 mod world;
 
 pub use demo::{DEMO_APP, DEMO_SIGN_IN_APP, DEMO_TENANT};
+pub use graph::captured::Captured;
 pub use model::ModelError;
 pub use server::{Sim, SimConfig, SimHandle, StartError};
 pub use settings::{Budget, Delegated, Landing, LicenceFailure, Settings, Span, Throttling, UnknownPolicy};
-pub use switchboard::faults::{Action, FaultSpec, LinkMode, When};
+pub use switchboard::actions::{Action, IdTokenChange, KeysMode, LinkMode, Signature, When};
+pub use switchboard::faults::FaultSpec;
 pub use tls::{TlsError, make_cert};
 pub use world::{
     AppSpec, BulkSpec, ConsentSpec, DEFAULT_ROLES, FederatedSpec, GroupPolicySpec, MCOEV, MCOEV_VIRTUALUSER,

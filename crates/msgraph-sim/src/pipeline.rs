@@ -10,7 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::{self, Now, ms};
-use crate::faulty::{self, Cut, Plan};
+use crate::deliver::Delivery;
+use crate::faulty::{self, Cut, Given, Plan};
 use crate::graph::auth;
 use crate::graph::call::Call;
 use crate::graph::errors::GraphError;
@@ -82,7 +83,7 @@ struct Job {
 pub(crate) async fn entry(Shared(state): Shared<Arc<State>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
-        return Reply::empty(413).into_response(LOGIN_JSON, false);
+        return Reply::empty(413).into_response(LOGIN_JSON, &Delivery::Whole);
     };
     let closing = state.clone();
     let work = tokio::spawn(async move {
@@ -91,7 +92,7 @@ pub(crate) async fn entry(Shared(state): Shared<Arc<State>>, request: Request) -
             response = run(state, parts, body) => response,
         }
     });
-    work.await.unwrap_or_else(|_| Reply::empty(500).into_response(LOGIN_JSON, false))
+    work.await.unwrap_or_else(|_| Reply::empty(500).into_response(LOGIN_JSON, &Delivery::Whole))
 }
 
 fn closed() -> Response<Body> {
@@ -167,9 +168,9 @@ async fn run(state: Arc<State>, parts: Parts, body: Bytes) -> Response<Body> {
         host,
         state: state.clone(),
     };
-    let plan = Plan::of(action);
-    if let (Some(wait), Some(app), Some(tenant)) = (&plan.told_to_wait, app, tenant) {
-        lock(&state.throttle).told(app, tenant, wait, now);
+    let plan = Plan::of(action, kind);
+    if let (Some((wait, everywhere)), Some(app), Some(tenant)) = (&plan.told_to_wait, app, tenant) {
+        lock(&state.throttle).told(app, (!everywhere).then_some(tenant), wait, now);
     }
     job.finish(plan, verdict, seq).await
 }
@@ -183,7 +184,7 @@ impl Job {
             tokio::time::sleep(ms(plan.effect_delay_ms)).await;
         }
         let mut reply = match &plan.instead {
-            Some(reply) => reply.clone(),
+            Some(given) => job.given(given),
             None if plan.cut == Some(Cut::Before) => Reply::empty(0),
             None if plan.hang == Some(Cut::Before) => Reply::empty(0),
             None => match plan.answer_before_effect {
@@ -203,11 +204,8 @@ impl Job {
                 None => job.answer(&plan, &verdict),
             },
         };
-        if let Some(error) = &plan.error_instead {
-            reply = job.error(error);
-        }
-        if let Some(after) = &plan.after {
-            reply = after.clone().unwrap_or_else(|status| job.error(&GraphError::standard(status)));
+        if let Some(given) = &plan.after {
+            reply = job.given(given);
         }
         if plan.reply_delay_ms > 0 {
             tokio::time::sleep(ms(plan.reply_delay_ms)).await;
@@ -235,7 +233,14 @@ impl Job {
         } else {
             reply = reply.with("x-ms-request-id", job.request_id.to_string());
         }
-        reply.into_response(if graph { GRAPH_JSON } else { LOGIN_JSON }, plan.truncate)
+        reply.into_response(if graph { GRAPH_JSON } else { LOGIN_JSON }, &plan.delivery)
+    }
+
+    fn given(&self, given: &Given) -> Reply {
+        match given {
+            Given::Reply(reply) => reply.clone(),
+            Given::Error(error) => self.error(error),
+        }
     }
 
     fn error(&self, error: &GraphError) -> Reply {
@@ -264,9 +269,7 @@ impl Job {
                     body: &self.body,
                     trace: self.request_id,
                     correlation,
-                    change: &plan.token,
-                    consent: &plan.consent,
-                    error: plan.token_error.as_ref(),
+                    change: &plan.login,
                 };
                 login::answer(&self.state, &asked, route, now)
                     .unwrap_or_else(|error| error.reply(now, self.request_id, correlation, &self.base))

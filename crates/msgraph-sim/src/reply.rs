@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
+use crate::deliver::Delivery;
+
 /// Content of a reply.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
@@ -42,17 +44,14 @@ impl Reply {
         self
     }
 
-    /// Media type for JSON content and the bytes; `truncate` cuts the content in half.
-    pub(crate) fn into_response(self, json_type: &'static str, truncate: bool) -> Response<Body> {
-        let (media_type, mut bytes) = match self.content {
+    /// `json_type` is the media type of JSON content.
+    pub(crate) fn into_response(self, json_type: &'static str, delivery: &Delivery) -> Response<Body> {
+        let (media_type, bytes) = match self.content {
             Content::Empty => (None, Vec::new()),
             Content::Json(value) => (Some(json_type), value.to_string().into_bytes()),
             Content::Text { media_type, text } => (Some(media_type), text.into_bytes()),
         };
-        if truncate {
-            bytes.truncate(bytes.len() / 2);
-        }
-        let mut response = Response::new(Body::from(bytes));
+        let mut response = Response::new(delivery.body(bytes));
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::ids::Ids;
 use crate::login::tokens::Claims;
 use crate::settings::Settings;
-use crate::switchboard::faults::OperationChange;
+use crate::switchboard::changes::OperationChange;
 
 /// What a handler needs to know.
 pub(crate) struct Call<'a> {

@@ -16,6 +16,8 @@ enum Dress {
     TeamsForbidden { action: &'static str },
     /// `message` is a JSON document of its own.
     Nested { code: &'static str, action: &'static str },
+    /// `innererror` in small letters, with codes inside codes.
+    Lower { code: &'static str },
 }
 
 /// A refused Graph request.
@@ -105,6 +107,13 @@ impl GraphError {
         error
     }
 
+    /// The older spelling of the inner error.
+    pub(crate) fn lower(status: u16, code: &'static str, message: &str) -> Self {
+        let mut error = Self::new(status, "UnknownError", message);
+        error.dress = Dress::Lower { code };
+        error
+    }
+
     pub(crate) fn unauthenticated(message: &str) -> Self {
         let mut error = Self::new(401, "InvalidAuthenticationToken", message);
         let challenge = "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/\
@@ -133,7 +142,7 @@ impl GraphError {
         });
         let mut message = Value::String(self.message.clone());
         match &self.dress {
-            Dress::Plain => {}
+            Dress::Plain | Dress::Lower { .. } => {}
             Dress::TeamsForbidden { action } => {
                 inner["code"] = json!("Forbidden");
                 inner["message"] = Value::Null;
@@ -150,7 +159,13 @@ impl GraphError {
             inner["message"] = json!("Please retry after");
             inner["status"] = json!("429");
         }
-        let body = json!({ "error": { "code": self.code, "message": message, "innerError": inner } });
+        let mut name = "innerError";
+        if let Dress::Lower { code } = &self.dress {
+            name = "innererror";
+            inner["code"] = json!(code);
+            inner["innererror"] = json!({ "code": code });
+        }
+        let body = json!({ "error": { "code": self.code, "message": message, name: inner } });
         let mut reply = Reply::json(self.status, body);
         for (name, value) in &self.headers {
             reply = reply.with(name, value.clone());

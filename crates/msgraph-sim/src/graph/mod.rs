@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod call;
+pub(crate) mod captured;
 pub(crate) mod configurations;
 pub(crate) mod deleted;
 pub(crate) mod delta;

@@ -87,7 +87,12 @@ fn accept(call: &Call<'_>, tenant: &mut Tenant, kind: &str, number: String, orde
         order,
         created: call.now.wall,
         running_from: call.now.mono + ms(latency / 4),
-        forced: Forced { stuck: change.stuck, status: change.status.clone(), detail: change.detail.clone() },
+        forced: Forced {
+            stuck: change.stuck,
+            status: change.status.clone(),
+            detail: change.detail.clone(),
+            licence_removed: change.licence_removed,
+        },
         outcome: None,
     };
     tenant.submit(operation, call.now.mono + ms(latency));

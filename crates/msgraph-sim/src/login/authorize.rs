@@ -35,7 +35,7 @@ pub(crate) fn answer(state: &State, asked: &Asked<'_>, tenant: &str, now: Now) -
 
 fn step(state: &State, asked: &Asked<'_>, front: &Front, mode: Mode, now: Now) -> Result<Reply, Stop> {
     let wish = Wish::read(asked, front).map_err(Stop::Back)?;
-    if let Some(error) = asked.error {
+    if let Some(error) = &asked.change.error {
         return Err(Stop::Back(error.clone()));
     }
     let person = match (&front.choice, front.param("prompt")) {

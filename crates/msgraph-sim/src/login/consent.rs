@@ -47,7 +47,7 @@ pub(crate) fn answer(state: &State, asked: &Asked<'_>, tenant: &str, version: Ve
 
 fn step(state: &State, asked: &Asked<'_>, front: &Front, version: Version, now: Now) -> Result<Reply, Stop> {
     let wanted = wanted(asked, front, version).map_err(Stop::Back)?;
-    if let Some(error) = asked.error {
+    if let Some(error) = &asked.change.error {
         return Err(Stop::Back(error.clone()));
     }
     let person = match &front.choice {
@@ -69,7 +69,7 @@ fn step(state: &State, asked: &Asked<'_>, front: &Front, version: Version, now: 
         return Err(Stop::Back(LoginError::new(400, "consent_required", 90_094, text)));
     }
     give(state, asked, front, &wanted, &person, now).map_err(Stop::Back)?;
-    let tid = asked.consent.tenant.unwrap_or(person.tid);
+    let tid = asked.change.consent.tenant.unwrap_or(person.tid);
     let mut fields = vec![("admin_consent", "True".to_owned()), ("tenant", tid.to_string())];
     if version == Version::V2 {
         fields.push(("scope", front.param("scope").unwrap_or_default().to_owned()));
@@ -98,7 +98,7 @@ fn give(
     person: &Person,
     now: Now,
 ) -> Result<(), LoginError> {
-    let change = asked.consent;
+    let change = &asked.change.consent;
     let tid = change.tenant.unwrap_or(person.tid);
     let gone = || LoginError::request(90_002, format!("Tenant '{tid}' not found."));
     let tenant = state.tenant(tid).ok_or_else(gone)?;

@@ -11,7 +11,7 @@ use super::keys::CONSUMERS;
 use super::people::refuse_disabled;
 use super::token::{unavailable, uncached};
 use super::tokens::{self, Claims, GRAPH};
-use super::{Asked, client};
+use super::{Asked, client, id_token};
 use crate::clock::Now;
 use crate::model::apps::App;
 use crate::model::roles;
@@ -50,11 +50,11 @@ pub(crate) fn issue(
     };
     refuse_disabled(&user)?;
     let settings = state.settings();
-    let change = asked.change;
+    let change = &asked.change.access;
     let lifetime = change.lifetime_seconds.unwrap_or(settings.token_lifetime_seconds);
     let uti = b64url(state.ids.uuid().as_bytes());
     let access = access_claims(issue, &user, change.tid.unwrap_or(grant.tid), lifetime, uti.clone(), now);
-    let access = state.keys.with(grant.tid, |key| tokens::sign(key, &tokens::header(key), &json!(access)));
+    let access = tokens::access(&state.keys, grant.tid, &access, change);
     let mut body = json!({
         "token_type": "Bearer",
         "scope": grant.scopes.answered(),
@@ -63,9 +63,13 @@ pub(crate) fn issue(
         "access_token": access.ok_or_else(unavailable)?,
     });
     if grant.scopes.openid() {
-        let claims = id_claims(issue, &user, asked.base, uti, now);
-        let token = state.keys.with(grant.tid, |key| tokens::sign(key, &tokens::header(key), &claims));
+        let claims = id_claims(issue, &user, asked.base, &uti, now);
+        let token = id_token::make(&state.keys, grant.tid, claims, &asked.change.id);
         body["id_token"] = json!(token.ok_or_else(unavailable)?);
+        if asked.change.id.swap {
+            let token = body["id_token"].take();
+            body["id_token"] = std::mem::replace(&mut body["access_token"], token);
+        }
     }
     if grant.scopes.offline {
         let text = format!("1.{}{}", state.ids.uuid().simple(), state.ids.uuid().simple());
@@ -123,7 +127,7 @@ fn access_claims(issue: &Issue<'_>, user: &User, tid: Uuid, lifetime: i64, uti: 
     }
 }
 
-fn id_claims(issue: &Issue<'_>, user: &User, base: &str, uti: String, now: Now) -> Value {
+fn id_claims(issue: &Issue<'_>, user: &User, base: &str, uti: &str, now: Now) -> Value {
     let Issue { app, grant, nonce, .. } = issue;
     let mut claims = Map::new();
     let mut add = |name: &str, value: Value| claims.insert(name.to_owned(), value);

@@ -3,6 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
+use super::aadsts;
 use crate::clock::{self, Now};
 use crate::reply::Reply;
 
@@ -18,6 +19,22 @@ pub(crate) struct LoginError {
 impl LoginError {
     pub(crate) fn new(status: u16, error: &str, code: u32, text: impl Into<String>) -> Self {
         Self { status, error: error.to_owned(), code, text: text.into() }
+    }
+
+    /// The error of a code, as Microsoft's reference has it but for what is given.
+    pub(crate) fn of_code(
+        code: u32,
+        error: Option<String>,
+        text: Option<String>,
+        status: Option<u16>,
+    ) -> Self {
+        let (usual, usual_status, usual_text) = aadsts::usual(code);
+        Self {
+            status: status.unwrap_or(usual_status),
+            error: error.unwrap_or_else(|| usual.to_owned()),
+            code,
+            text: text.unwrap_or_else(|| usual_text.to_owned()),
+        }
     }
 
     /// `invalid_request`, 400.

@@ -1,5 +1,6 @@
 //! Microsoft login (Entra): discovery, keys, sign-in and consent pages, and the token endpoint.
 
+pub(crate) mod aadsts;
 pub(crate) mod assertion;
 pub(crate) mod authorize;
 pub(crate) mod client;
@@ -9,7 +10,9 @@ pub(crate) mod delegated;
 pub(crate) mod discovery;
 pub(crate) mod errors;
 mod front;
+mod id_token;
 pub(crate) mod keys;
+mod keyset;
 mod logout;
 mod pages;
 mod people;
@@ -29,7 +32,7 @@ use uuid::Uuid;
 use crate::clock::Now;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::switchboard::faults::{ConsentChange, TokenChange};
+use crate::switchboard::changes::LoginChange;
 use crate::util::lock;
 
 /// What a login address stands for.
@@ -104,9 +107,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) trace: Uuid,
     pub(crate) correlation: Uuid,
-    pub(crate) change: &'a TokenChange,
-    pub(crate) consent: &'a ConsentChange,
-    pub(crate) error: Option<&'a LoginError>,
+    pub(crate) change: &'a LoginChange,
 }
 
 /// Answers one request.
@@ -127,14 +128,15 @@ pub(crate) fn answer(
         }
     };
     match route {
-        LoginRoute::Token(tenant) => match asked.error {
+        LoginRoute::Token(tenant) => match &asked.change.error {
             Some(error) => Err(error.clone()),
             None => token::grant(state, asked, tenant, now),
         },
         LoginRoute::Instance => Ok(Reply::ok(discovery::instance(base, asked.host))),
         LoginRoute::Discovery(tenant) => Ok(Reply::ok(discovery::document(base, tenant, &issuer(tenant)?))),
         LoginRoute::Keys(tenant) => {
-            Ok(Reply::ok(json!({ "keys": state.keys.published(base, &issuer(tenant)?) })))
+            let keys = keyset::answer(&state.keys, base, &issuer(tenant)?, asked.change.keys);
+            Ok(Reply::ok(json!({ "keys": keys })))
         }
         LoginRoute::Authorize(tenant) => Ok(authorize::answer(state, asked, tenant, now)),
         LoginRoute::Consent(tenant, version) => Ok(consent::answer(state, asked, tenant, *version, now)),

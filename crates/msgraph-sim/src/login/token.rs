@@ -81,7 +81,7 @@ fn client_credentials(
         return Err(client::disabled(&app));
     }
     let proof = client::authenticate(&app, form, asked.path, now)?;
-    let change = asked.change;
+    let change = &asked.change.access;
     let lifetime = change.lifetime_seconds.unwrap_or(settings.token_lifetime_seconds);
     let tid = change.tid.unwrap_or(tid);
     let roles = if change.without_roles { Vec::new() } else { principal.roles.iter().cloned().collect() };
@@ -108,7 +108,7 @@ fn client_credentials(
         ver: "1.0".to_owned(),
         wids: vec![APP_WIDS],
     };
-    let token = state.keys.with(tid, |key| tokens::sign(key, &tokens::header(key), &json!(claims)));
+    let token = tokens::access(&state.keys, tid, &claims, change);
     let body = json!({
         "token_type": "Bearer",
         "expires_in": lifetime,

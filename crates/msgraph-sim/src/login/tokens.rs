@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::keys::{Keys, Ready};
-use crate::util::{b64url, lock};
+use crate::switchboard::changes::TokenChange;
+use crate::util::{b64url, lock, merge};
 
 /// The audience of every access token the simulator issues.
 pub(crate) const GRAPH: &str = "https://graph.microsoft.com";
@@ -96,4 +97,13 @@ pub(crate) fn sign(key: &Ready, header: &Value, claims: &Value) -> Option<String
     let text = unsigned(header, claims);
     let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key.sign, Algorithm::RS256).ok()?;
     Some(format!("{text}.{signature}"))
+}
+
+/// The access token of a directory, as a fault wants it; `None` if there is no key to sign with.
+pub(crate) fn access(keys: &Keys, tid: Uuid, claims: &Claims, change: &TokenChange) -> Option<String> {
+    let mut claims = json!(claims);
+    if let Some(patch) = &change.claims {
+        merge(&mut claims, patch.clone());
+    }
+    keys.with(tid, |key| sign(key, &header(key), &claims))
 }

@@ -25,6 +25,8 @@ pub(crate) struct Forced {
     pub(crate) status: Option<String>,
     /// Text of the failure.
     pub(crate) detail: Option<String>,
+    /// The user loses the phone licence just before the effect.
+    pub(crate) licence_removed: bool,
 }
 
 /// An accepted order.

@@ -142,6 +142,9 @@ impl Tenant {
         let number = operation.number.as_str();
         match &operation.order {
             Order::Assign { target, number_type, category, location_id } => {
+                if operation.forced.licence_removed {
+                    self.users.take_licence(&target.to_string());
+                }
                 self.check_assign(number, number_type, *target, category, settings)?;
                 let old = self
                     .users

@@ -10,6 +10,9 @@ use super::{ModelError, roles};
 use crate::ids;
 use crate::world::{MCOEV, MCOEV_VIRTUALUSER, PlanSpec, TEAMS1, UserSpec};
 
+/// The plans with which somebody can be given a number.
+const PHONE_PLANS: [Uuid; 2] = [MCOEV, MCOEV_VIRTUALUSER];
+
 /// A user: the directory's part, what is true in Teams, and what `userConfigurations` shows of it.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
@@ -45,7 +48,7 @@ impl User {
     /// Whether the user holds a phone plan that works.
     pub(crate) fn has_phone_plan(&self) -> bool {
         self.spec.assigned_plans.iter().any(|plan| {
-            [MCOEV, MCOEV_VIRTUALUSER].contains(&plan.service_plan_id)
+            PHONE_PLANS.contains(&plan.service_plan_id)
                 && ["Enabled", "Warning"].contains(&plan.capability_status.as_str())
         })
     }
@@ -172,6 +175,19 @@ impl Users {
         };
         self.link(position);
         Ok(position)
+    }
+
+    /// Takes the phone licence away; the entries stay, as they do at Microsoft.
+    pub(crate) fn take_licence(&mut self, id_or_upn: &str) {
+        let Some(position) = self.find(id_or_upn) else { return };
+        self.unlink(position);
+        for plan in &mut self.all[position].spec.assigned_plans {
+            if PHONE_PLANS.contains(&plan.service_plan_id) {
+                "Deleted".clone_into(&mut plan.capability_status);
+            }
+        }
+        self.touch(position);
+        self.link(position);
     }
 
     /// Deletes a user, who can be restored; its place stays, for `/users/delta`.

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::faults::FaultSpec;
+use super::faults::{FaultSpec, KINDS};
 use super::log::Wanted;
 use super::tenants;
 use crate::clock::Now;
@@ -138,6 +138,10 @@ async fn faults(Shared(state): Shared<Arc<State>>) -> Answer {
 }
 
 async fn add_fault(Shared(state): Shared<Arc<State>>, Json(spec): Json<FaultSpec>) -> Answer {
+    if !spec.kind_is_known() {
+        let kinds = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+        return Err(Refused::bad(format!("no request is of this kind; expected one of {kinds}")));
+    }
     Ok(Json(json!({ "id": lock(&state.faults).add(spec) })))
 }
 

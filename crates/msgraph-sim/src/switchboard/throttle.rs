@@ -111,11 +111,12 @@ impl Throttle {
         (f64::from(window.used) / f64::from(budget.requests.max(1)), left)
     }
 
-    /// A fault told the caller to wait: who comes earlier is counted, not refused.
-    pub(crate) fn told(&mut self, app: Uuid, tenant: Uuid, retry_after: &str, now: Now) {
+    /// A fault told the caller to wait, in one tenant or everywhere: who comes earlier is counted, not refused.
+    pub(crate) fn told(&mut self, app: Uuid, tenant: Option<Uuid>, retry_after: &str, now: Now) {
         let Some(wait) = wait_of(retry_after, now.wall) else { return };
         let parked = Parked { told: now.mono, until: now.mono + wait, refuse: false };
-        self.parked.insert(Scope::AppTenant(app, tenant), parked);
+        let scope = tenant.map_or(Scope::App(app), |tenant| Scope::AppTenant(app, tenant));
+        self.parked.insert(scope, parked);
     }
 
     /// Forgets who has to wait, and all windows.

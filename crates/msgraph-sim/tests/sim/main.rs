@@ -4,10 +4,14 @@
 
 mod client;
 mod consent;
+mod docs;
 mod faults;
 mod login;
 mod numbers;
 mod person;
 mod reading;
+mod refusals;
 mod sign_in;
 mod switchboard;
+mod tokens;
+mod wire;
