@@ -15,12 +15,19 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 APP = "a11ce000-0000-4000-8000-00000000a001"
 TENANT = "7e4a0000-0000-4000-8000-000000000001"
 SECRET = "demo-secret"
 SCOPE = "https://graph.microsoft.com/.default"
+SIGN_IN_APP = "a11ce000-0000-4000-8000-00000000a002"
+BACK = "http://localhost:5000/back"
+ADMIN = "gale@contoso.example"
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
 PHONE_PLAN = "4828c8ec-dc2e-4779-b502-87ac9ce28ab7"
 USERS = 25
 
@@ -78,14 +85,127 @@ def check_msal(base, folder):
     check("msal: wrong secret is AADSTS7000215", wrong.get("error_codes") == [7000215], wrong)
 
 
+class Stay(urllib.request.HTTPRedirectHandler):
+    """A browser that shows where it is sent instead of going there."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def choose(page, context, **fields):
+    """Opens a page of the simulator and presses a button on it; gives the fields of the way back."""
+    browser = urllib.request.build_opener(Stay, urllib.request.HTTPSHandler(context=context))
+    with browser.open(page, timeout=10) as shown:
+        text = shown.read().decode()
+    check("the page can be read", "<form method=\"post\"" in text and ADMIN in text, text[:200])
+    try:
+        browser.open(page, urllib.parse.urlencode(fields).encode(), timeout=10)
+    except urllib.error.HTTPError as answer:
+        location = answer.headers["Location"] or ""
+        check("the way back", answer.code == 302 and location.startswith(BACK), (answer.code, location))
+        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).query))
+    raise AssertionError("the page did not send the browser back")
+
+
+def check_sign_in(base, folder, context):
+    """A person signs in through msal: code, PKCE, state and nonce. Gives that person's access token."""
+    import msal
+
+    settings = {
+        "authority": f"{base}/{TENANT}",
+        "instance_discovery": False,
+        "verify": str(folder / "ca.pem"),
+    }
+    app = msal.ConfidentialClientApplication(APP, client_credential=SECRET, **settings)
+    flow = app.initiate_auth_code_flow(["User.Read"], redirect_uri=BACK, prompt="select_account")
+    asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(flow["auth_uri"]).query))
+    check("msal asks with PKCE, state and nonce", asked["code_challenge_method"] == "S256" and asked["state"] and asked["nonce"], asked)
+    answer = choose(flow["auth_uri"], context, person=ADMIN)
+    result = app.acquire_token_by_auth_code_flow(flow, answer)
+    claims = result.get("id_token_claims", {})
+    check("msal: sign-in", (claims.get("tid"), claims.get("preferred_username")) == (TENANT, ADMIN), result)
+    check("msal: wids of the ID token", GLOBAL_ADMINISTRATOR in claims.get("wids", []), claims)
+    again = app.acquire_token_by_auth_code_flow(flow, answer)
+    check("msal: a code is good once", again.get("error_codes") == [54005], again)
+    accounts = app.get_accounts()
+    check("msal: the account is known", [a["username"] for a in accounts] == [ADMIN], accounts)
+    renewed = app.acquire_token_silent_with_error(["User.Read"], account=accounts[0], force_refresh=True) or {}
+    check("msal: refresh token", "access_token" in renewed, renewed)
+
+    flow = app.initiate_auth_code_flow(["User.Read"], redirect_uri=BACK)
+    denied = app.acquire_token_by_auth_code_flow(flow, choose(flow["auth_uri"], context, deny="1"))
+    check("msal: denied", denied.get("error") == "access_denied", denied)
+    forged = {**choose(flow["auth_uri"], context, person=ADMIN), "state": "forged"}
+    try:
+        app.acquire_token_by_auth_code_flow(flow, forged)
+        check("msal: a forged state is noticed", False)
+    except ValueError:
+        check("msal: a forged state is noticed", True)
+
+    public = msal.PublicClientApplication(SIGN_IN_APP, **settings)
+    flow = public.initiate_auth_code_flow(["User.Read"], redirect_uri=BACK)
+    signed_in = public.acquire_token_by_auth_code_flow(flow, choose(flow["auth_uri"], context, person=ADMIN))
+    check("msal: sign-in of a public client", "id_token_claims" in signed_in, signed_in)
+    consent = f"{base}/{TENANT}/v2.0/adminconsent?" + urllib.parse.urlencode(
+        {"client_id": SIGN_IN_APP, "scope": SCOPE, "redirect_uri": BACK, "state": "s"}
+    )
+    given = choose(consent, context, person=ADMIN)
+    check("admin consent", (given.get("admin_consent"), given.get("tenant")) == ("True", TENANT), given)
+    return result.get("access_token", "")
+
+
+class Fixed:
+    """A credential that has a token already."""
+
+    def __init__(self, token):
+        self.token = token
+
+    async def get_token(self, *_, **__):
+        from azure.core.credentials import AccessToken
+
+        return AccessToken(self.token, int(time.time()) + 3000)
+
+    async def close(self):
+        pass
+
+
+async def check_person(base, folder, token):
+    """The person behind a delegated token through msgraph-sdk."""
+    graph, client = graph_client(base, folder, Fixed(token))
+    me = await graph.me.get()
+    check("/me", me.user_principal_name == ADMIN, me)
+    roles = await graph.me.transitive_member_of.graph_directory_role.get()
+    found = [role.role_template_id for role in roles.value]
+    check("/me/transitiveMemberOf, cast to directoryRole", found == [GLOBAL_ADMINISTRATOR], found)
+    memberships = await graph.me.transitive_member_of.get()
+    check("/me/transitiveMemberOf", type(memberships.value[0]).__name__ == "DirectoryRole", memberships.value)
+    await client.aclose()
+
+
+def graph_client(base, folder, credential):
+    """Microsoft's client, and the connection below it."""
+    import httpx
+    from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
+    from msgraph import GraphRequestAdapter, GraphServiceClient
+    from msgraph.graph_request_adapter import options
+    from msgraph_core import GraphClientFactory
+
+    trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    # the options with which the library replaces its own name for /me; it adds them itself to a client it makes
+    client = GraphClientFactory.create_with_default_middleware(
+        client=httpx.AsyncClient(verify=trust), host=base, options=options
+    )
+    auth = AzureIdentityAuthenticationProvider(credential, scopes=[SCOPE], allowed_hosts=["127.0.0.1"])
+    adapter = GraphRequestAdapter(auth, client)
+    adapter.base_url = f"{base}/v1.0"
+    return GraphServiceClient(request_adapter=adapter), client
+
+
 async def check_graph(base, folder):
     """Reads and writes through msgraph-sdk."""
-    import httpx
     from azure.identity.aio import CertificateCredential
     from kiota_abstractions.api_error import APIError
     from kiota_abstractions.base_request_configuration import RequestConfiguration
-    from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
-    from msgraph import GraphRequestAdapter, GraphServiceClient
     from msgraph.generated.admin.teams.policy.user_assignments.microsoft_graph_teams_administration_assign.assign_post_request_body import (
         AssignPostRequestBody,
     )
@@ -95,7 +215,6 @@ async def check_graph(base, folder):
     from msgraph.generated.models.teams_administration.number_type import NumberType
     from msgraph.generated.models.teams_administration.teams_policy_user_assignment import TeamsPolicyUserAssignment
     from msgraph.generated.users.users_request_builder import UsersRequestBuilder
-    from msgraph_core import GraphClientFactory
 
     pem = (folder / "app-key.pem").read_bytes() + (folder / "app-cert.pem").read_bytes()
     credential = CertificateCredential(
@@ -110,11 +229,7 @@ async def check_graph(base, folder):
     check("azure-identity: token by certificate", bool(token.token))
 
     trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    client = GraphClientFactory.create_with_default_middleware(client=httpx.AsyncClient(verify=trust), host=base)
-    auth = AzureIdentityAuthenticationProvider(credential, scopes=[SCOPE], allowed_hosts=["127.0.0.1"])
-    adapter = GraphRequestAdapter(auth, client)
-    adapter.base_url = f"{base}/v1.0"
-    graph = GraphServiceClient(request_adapter=adapter)
+    graph, client = graph_client(base, folder, credential)
 
     organization = await graph.organization.get()
     check("organization", organization.value[0].id == TENANT)
@@ -187,6 +302,14 @@ async def check_graph(base, folder):
         check("unknown user is an error", False)
     except APIError as error:
         check("unknown user is an error", error.response_status_code == 404, error)
+
+    dan = switchboard(base, trust, "GET", f"/tenants/{TENANT}/users/dan@contoso.example")["id"]
+    switchboard(base, trust, "DELETE", f"/tenants/{TENANT}/users/{dan}")
+    deleted = await graph.directory.deleted_items.graph_user.get()
+    check("deleted users", [(u.id, bool(u.deleted_date_time)) for u in deleted.value] == [(dan, True)], deleted.value)
+    item = await graph.directory.deleted_items.by_directory_object_id(dan).get()
+    check("a deleted user", type(item).__name__ == "User" and item.user_principal_name == "dan@contoso.example", item)
+    switchboard(base, trust, "POST", f"/tenants/{TENANT}/users/{dan}/restore", {})
     await credential.close()
     await client.aclose()
 
@@ -204,11 +327,20 @@ def main():
             base = sim.stdout.readline().split()[-1]
             trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
             certificate = (folder / "app-cert.pem").read_text()
-            app = {"displayName": "check", "secrets": [SECRET], "certificates": [certificate]}
+            app = {
+                "displayName": "check",
+                "secrets": [SECRET],
+                "certificates": [certificate],
+                "redirectUris": ["http://localhost/back"],
+                "groupMembershipClaims": "DirectoryRole",
+                "scopes": ["User.Read"],
+            }
             switchboard(base, trust, "PUT", f"/apps/{APP}", app)
             switchboard(base, trust, "POST", f"/tenants/{TENANT}/users/bulk", {"count": USERS})
             check_msal(base, folder)
             asyncio.run(check_graph(base, folder))
+            token = check_sign_in(base, folder, trust)
+            asyncio.run(check_person(base, folder, token))
         finally:
             sim.terminate()
             ended = sim.wait(timeout=10)
