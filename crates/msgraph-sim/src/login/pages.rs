@@ -52,10 +52,7 @@ fn page(status: u16, title: &str, body: &str) -> Reply {
     );
     Reply::text(status, "text/html; charset=utf-8", text)
         .with("Cache-Control", "no-store")
-        .with(
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
-        )
+        .with("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         .with("X-Content-Type-Options", "nosniff")
         .with("Referrer-Policy", "no-referrer")
 }
@@ -82,7 +79,9 @@ pub(super) fn form_post(to: &Url, fields: &[(&str, String)]) -> Reply {
         let _ = write!(body, "<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value));
     }
     body.push_str("<button type=\"submit\">Continue</button></form>\n<script>document.getElementById('back').submit()</script>\n");
-    page(200, "Back to the application", &body)
+    // the one page with a script
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+    page(200, "Back to the application", &body).with("Content-Security-Policy", policy)
 }
 
 fn choices(state: &State, asked: &Asked<'_>, front: &Front, verb: &str, deny: &str) -> String {
@@ -158,10 +157,15 @@ pub(super) fn consent(
     let spec = &front.app.spec;
     let _ = writeln!(
         body,
-        "<p>The application <strong>{}</strong> ({}) asks for permissions in the whole organization. Accept as a Global \
+        "<p>The application <strong>{}</strong> ({}) asks for permissions in the whole organization{}. Accept as a Global \
          Administrator or Privileged Role Administrator of the organization that it is for.</p>",
         escape(&spec.display_name),
         spec.app_id,
+        front
+            .place
+            .name(state)
+            .map(|name| format!(" <strong>{}</strong>", escape(&name)))
+            .unwrap_or_default(),
     );
     let roles = if wanted.default { spec.wanted_roles() } else { Vec::new() };
     body.push_str(&list("As itself, without a person", roles.iter().map(String::as_str)));

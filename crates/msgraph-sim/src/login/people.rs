@@ -43,6 +43,14 @@ impl Place {
         }
     }
 
+    /// Name of the organization, if the address names one.
+    pub(crate) fn name(self, state: &State) -> Option<String> {
+        match self {
+            Self::Tenant(tid) => state.tenant(tid).map(|t| lock(&t).display_name.clone()),
+            _ => None,
+        }
+    }
+
     fn directories(self, state: &State) -> Vec<Arc<Mutex<Tenant>>> {
         match self {
             Self::Tenant(tid) => state.tenant(tid).into_iter().collect(),

@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::client::Tester;
 
@@ -59,14 +60,14 @@ async fn a_content_drips() {
     let t = Tester::start().await;
     t.fault(json!({ "kind": "organization", "times": 1, "action": { "type": "drip", "bytes": 40, "everyMs": 5 } }))
         .await;
+    let asked = Instant::now();
     let mut stream = connect(&t, "/v1.0/organization").await;
     let (head, mut content) = head(&mut stream).await;
-    let mut reads = 0;
     while content.len() < announced(&head) {
         assert!(stream.read_buf(&mut content).await.unwrap() > 0);
-        reads += 1;
     }
-    assert!(reads > 2, "it came in {reads} portions");
+    let pauses = u64::try_from(content.len() / 40).unwrap() - 1;
+    assert!(pauses > 3 && asked.elapsed() >= Duration::from_millis(5 * pauses), "{:?}", asked.elapsed());
     assert!(serde_json::from_slice::<serde_json::Value>(&content).is_ok(), "all of it, in the end");
 }
 
