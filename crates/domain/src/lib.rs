@@ -3,6 +3,8 @@
 //! Every decision here is a function of `(state, event or snapshot, now)` that returns a value the services carry
 //! out. What is *not* here: anything that waits, reads a table or talks to Microsoft.
 
+pub mod coverage;
+pub mod eligible;
 pub mod guard;
 pub mod ids;
 pub mod job;

@@ -53,6 +53,10 @@ impl TenantClient {
         if call.eventual {
             request = request.header("ConsistencyLevel", "eventual");
         }
+        if call.write.is_none() {
+            // else words that Microsoft added later, such as `ineligibleUser`, come as `unknownFutureValue`
+            request = request.header("Prefer", "include-unknown-enum-members");
+        }
         if let Some(id) = sent_id {
             request = request
                 .header("client-request-id", id.to_string())

@@ -38,7 +38,7 @@ pub use model::{
     PolicyOfUser, UserConfiguration,
 };
 pub use pages::Pages;
-pub use reads::{NumberFilter, PHONE_SYSTEM_PLAN, Probe};
+pub use reads::{NumberFilter, PHONE_SYSTEM_PLAN, Probe, VIRTUAL_USER_PLAN};
 pub use refusal::Refusal;
 pub use token::TokenInfo;
 pub use token_error::{TokenError, TokenErrorKind};

@@ -7,7 +7,7 @@ use uuid::{Uuid, uuid};
 
 use crate::call::{Call, Reply};
 use crate::client::TenantClient;
-use crate::directory::{Organization, User};
+use crate::directory::{CapabilityStatus, Organization, User};
 use crate::error::{GraphError, Unusable};
 use crate::model::{NumberAssignment, Operation, PolicyId, UserConfiguration};
 use crate::pages::{Pages, json};
@@ -16,6 +16,8 @@ use crate::writes::OperationRef;
 
 /// The service plan `MCOEV` that makes an ordinary user a Teams Phone user, whatever licence brings it.
 pub const PHONE_SYSTEM_PLAN: Uuid = uuid!("4828c8ec-dc2e-4779-b502-87ac9ce28ab7");
+/// The service plan `MCOEV_VIRTUALUSER` of resource accounts.
+pub const VIRTUAL_USER_PLAN: Uuid = uuid!("f47330e9-c134-43b3-9993-e7f004506889");
 
 /// Properties asked of `/users`.
 const USER_SELECT: &str = "id,userPrincipalName,displayName,mail,accountEnabled,usageLocation,\
@@ -85,17 +87,32 @@ impl TenantClient {
         Ok(Probe { token: self.token_info().await?, organization })
     }
 
-    /// The users who hold an enabled Phone System plan. The index behind it lags a little.
+    /// The users whose Phone System plan is in this state. The index behind it lags a little.
+    #[must_use]
+    pub fn users_with_phone_plan(&self, status: &CapabilityStatus) -> Pages<User> {
+        let filter = format!(
+            "assignedPlans/any(p:p/servicePlanId eq {PHONE_SYSTEM_PLAN} and p/capabilityStatus eq '{}')",
+            quoted(status.as_str())
+        );
+        self.list_users(Some(&filter))
+    }
+
+    /// The users who hold an enabled Phone System plan.
     #[must_use]
     pub fn licensed_users(&self) -> Pages<User> {
-        let filter = format!(
-            "assignedPlans/any(p:p/servicePlanId eq {PHONE_SYSTEM_PLAN} and p/capabilityStatus eq 'Enabled')"
-        );
-        let url = self.url(
-            "users",
-            &[("$filter", filter.as_str()), ("$count", "true"), ("$select", USER_SELECT), ("$top", "999")],
-        );
-        let mut call = Call::read("users", url);
+        self.users_with_phone_plan(&CapabilityStatus::Enabled)
+    }
+
+    /// All users of the directory.
+    #[must_use]
+    pub fn users(&self) -> Pages<User> {
+        self.list_users(None)
+    }
+
+    fn list_users(&self, filter: Option<&str>) -> Pages<User> {
+        let mut query: Vec<(&str, &str)> = filter.map(|filter| ("$filter", filter)).into_iter().collect();
+        query.extend([("$count", "true"), ("$select", USER_SELECT), ("$top", "999")]);
+        let mut call = Call::read("users", self.url("users", &query));
         call.eventual = true;
         Pages::new(self, call)
     }

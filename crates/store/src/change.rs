@@ -15,6 +15,12 @@ statements! {
     /// Changes of one account within a range, oldest first.
     RANGE = "select gen, pbx_user_id, kind, fields, before, after, source, detected_at, saved_at
                from change.log where account_id = $1 and gen > $2 and gen <= $3 order by gen";
+    /// Integration licences given and taken, oldest first, with how many were in use after each.
+    LEDGER = "select gen, pbx_user_id, difference, before, after, source, at, sum(difference) over (order by gen)::bigint as used
+                from (select gen, pbx_user_id, before, after, source, coalesce(saved_at, detected_at) as at,
+                             case when kind = 'unmapped' then -1 when before is null then 1 else 0 end as difference
+                        from change.log where account_id = $1 and kind in ('mapped', 'unmapped')) c
+               order by gen";
 }
 
 /// What kind of change it is.
@@ -194,4 +200,47 @@ pub async fn range(
             })
         })
         .collect()
+}
+
+/// An integration licence given, taken or altered.
+#[derive(Clone, Debug)]
+pub struct LedgerEntry {
+    /// The change.
+    pub generation: Gen,
+    /// The PBX user.
+    pub user: PbxUserId,
+    /// 1 = given, -1 = taken, 0 = altered.
+    pub difference: i32,
+    /// Licences in use after it.
+    pub used: i64,
+    /// The mapping before, as far as it changed.
+    pub before: Option<Value>,
+    /// The mapping after, as far as it changed.
+    pub after: Option<Value>,
+    /// Who recorded it.
+    pub source: String,
+    /// When it was saved.
+    pub at: OffsetDateTime,
+}
+
+/// The ledger of an account's integration licences, oldest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn ledger(tx: &mut Tx, account: AccountId) -> Result<Vec<LedgerEntry>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(LEDGER).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| LedgerEntry {
+            generation: row.get("gen"),
+            user: PbxUserId(row.get("pbx_user_id")),
+            difference: row.get("difference"),
+            used: row.get("used"),
+            before: row.get("before"),
+            after: row.get("after"),
+            source: row.get("source"),
+            at: row.get("at"),
+        })
+        .collect())
 }

@@ -18,6 +18,7 @@ pub mod intents;
 pub mod log;
 pub mod log_read;
 pub mod log_rollups;
+pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
 pub mod pbx;
@@ -48,6 +49,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         log::STATEMENTS,
         log_read::STATEMENTS,
         log_rollups::STATEMENTS,
+        microsoft_users::STATEMENTS,
         ops::STATEMENTS,
         outbox::STATEMENTS,
         pbx::sources::STATEMENTS,

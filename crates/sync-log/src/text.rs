@@ -33,6 +33,7 @@ pub fn line(job: &JobRow, step: &StepRow) -> String {
                 &["pages", "users"],
             ),
         ),
+        "discovered" => ("GRAPH", discovered(said)),
         "step" => ("GRAPH", stepped(step, said)),
         "user" => ("USER", user(step, said)),
         "settling" => ("SETTLE", said.list(&name(step), &["look", "agrees", "detail"])),
@@ -63,6 +64,20 @@ fn planned(said: Said<'_>) -> String {
         _ => "Planned".to_owned(),
     };
     said.list(&title, &["users", "steps", "conflicts", "held", "deferred"])
+}
+
+/// Counts of a tenant's users, and where their list was cut.
+fn discovered(said: Said<'_>) -> String {
+    let mut title = "Enabled users".to_owned();
+    if said.0.get("complete") == Some(&Value::Bool(false)) {
+        let [at, why] = ["cut_at", "detail"].map(|name| said.text(name).unwrap_or("unknown".to_owned()));
+        append(&mut title, format_args!(", list cut at {at} ({why})"));
+    }
+    let all =
+        ["total", "licensed", "phoneSystem", "excludedByCallingPlan", "resource", "eligible", "warning"];
+    let mut counts = said.0.get("counts").map_or(Vec::new(), |counts| Said(counts).pairs(&all));
+    counts.extend(said.pairs(&["gone"]));
+    format!("{title}: {}", counts.join(", "))
 }
 
 fn stepped(step: &StepRow, said: Said<'_>) -> String {

@@ -7,10 +7,13 @@
 
 mod apply;
 mod bind;
+mod coverage;
 mod diff;
 mod file;
+mod ledger;
 mod resolve;
 mod show;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +60,24 @@ pub(crate) enum AccountsCommand {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// List the Microsoft users of an account's tenant as the last full Manual job saw them
+    Users(users::UsersArgs),
+    /// Show what becomes of each profile field at Microsoft, with the account's rules
+    Coverage {
+        /// Short name of the account
+        name: String,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Show how the account's integration licences were given and taken, oldest first
+    Ledger {
+        /// Short name of the account
+        name: String,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
 }
 
 /// How a command prints its answer.
@@ -82,6 +103,9 @@ pub(crate) async fn run(command: AccountsCommand, config: &Config) -> anyhow::Re
         }
         AccountsCommand::List { output } => show::list(&operator, output).await?,
         AccountsCommand::Show { name, output } => show::show(&operator, &name, output).await?,
+        AccountsCommand::Users(args) => users::users(&operator, args).await?,
+        AccountsCommand::Coverage { name, output } => coverage::coverage(&operator, &name, output).await?,
+        AccountsCommand::Ledger { name, output } => ledger::ledger(&operator, &name, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 //!
 //! It changes nothing but one thing: like every role, it makes the streams of the broker that are missing.
 
+mod account;
 mod bus;
 mod database;
 mod findings;
@@ -21,7 +22,7 @@ use findings::{Findings, Severity};
 /// Options of `tandem doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
-    /// Try the authorization of this account; of the first that looks well otherwise
+    /// Look at this account as well: authorization, policies, mapped users and their numbers
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// How to print
@@ -38,6 +39,9 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exi
     Box::pin(bus::look(&ctx, config, &mut findings)).await;
     sources(&ctx, config, &mut findings).await;
     Box::pin(microsoft::look(&ctx, config, args.account.as_deref(), &mut findings)).await;
+    if let Some(name) = &args.account {
+        Box::pin(account::look(&ctx, config, name, &mut findings)).await;
+    }
     ctx.stop();
     let _drained = ctx.drain(std::time::Duration::from_secs(2)).await;
     match args.output {

@@ -11,6 +11,7 @@ mod private;
 mod run;
 mod screen;
 mod sources;
+mod tenant;
 mod up;
 
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ enum Command {
     /// Sources of PBX users
     #[command(subcommand)]
     Sources(sources::SourcesCommand),
+    /// What has to be made in a customer's tenant once
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
     /// Run a small installation with a database and a broker of its own
     Up(up::UpArgs),
     /// Show one edit travel from a PBX to Microsoft Teams
@@ -89,6 +93,7 @@ async fn entry(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Accounts(command) => accounts::run(command, &load()?).await,
         Command::Jobs(command) => jobs::run(command, &load()?).await,
         Command::Sources(command) => sources::run(command, &load()?).await,
+        Command::Tenant(command) => tenant::run(command, &load()?).await,
         Command::Up(args) => up::run(args).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await,
     }

@@ -11,6 +11,12 @@ pub(crate) fn line(text: &str) {
     let _gone = writeln!(io::stdout().lock(), "{}", clean(text));
 }
 
+/// Writes a text that is no message, such as a script for another program; it must hold printable ASCII and line
+/// breaks only.
+pub(crate) fn raw(text: &str) {
+    let _gone = write!(io::stdout().lock(), "{}", clean(text));
+}
+
 /// Writes a mistake.
 pub(crate) fn error(text: &str) {
     let _gone = writeln!(io::stderr().lock(), "error: {}", clean(text));

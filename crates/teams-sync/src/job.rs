@@ -19,7 +19,7 @@ use crate::finish::{self, Work};
 use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::step::Hands;
-use crate::{Shared, confirm, observe};
+use crate::{Shared, confirm, discovery, observe};
 
 /// Why a job as a whole could not work.
 #[derive(Debug)]
@@ -111,7 +111,8 @@ async fn work(
     let client = client(shared, claim, &snapshot, lease)?;
     check_permissions(&client).await?;
     let scope = scope(claim, &snapshot);
-    let look = observe::look(&client, &snapshot, &scope, shared.tenants.pages(client.id())).await?;
+    let already = discovery::refresh(shared, claim, journal, &client, &snapshot, &scope).await?;
+    let look = observe::look(&client, &snapshot, &scope, shared.tenants.pages(client.id()), already).await?;
     if look.how == "pages" {
         shared.tenants.seen(client.id(), look.users);
     }

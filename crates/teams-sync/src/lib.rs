@@ -9,7 +9,9 @@
 //! reading shows that it is needed.
 
 mod confirm;
+mod discovery;
 mod execute;
+pub mod facts;
 mod finish;
 mod housekeeping;
 mod job;

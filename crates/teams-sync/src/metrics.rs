@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     users: Counter<u64>,
     landed: Counter<u64>,
     taken_over: Counter<u64>,
+    lists: Counter<u64>,
 }
 
 /// Buckets in seconds around the promise of ten minutes.
@@ -37,6 +38,10 @@ impl Metrics {
             taken_over: meter
                 .u64_counter("sync_jobs_taken_over")
                 .with_description("Jobs of silent workers")
+                .build(),
+            lists: meter
+                .u64_counter("sync_microsoft_lists")
+                .with_description("Lists of Microsoft users read")
                 .build(),
         }
     }
@@ -69,6 +74,10 @@ impl Metrics {
         ] {
             self.users.add(u64::try_from(users).unwrap_or(0), &[KeyValue::new("result", result)]);
         }
+    }
+
+    pub(crate) fn listed(&self, complete: bool) {
+        self.lists.add(1, &[KeyValue::new("result", if complete { "complete" } else { "cut" })]);
     }
 
     pub(crate) fn settled(&self, job: &SettledJob) {

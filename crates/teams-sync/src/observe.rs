@@ -17,6 +17,8 @@ use tandem_graph::{
 };
 use tandem_store::wanted::Snapshot;
 
+use crate::discovery::Reads;
+
 /// Requests that one user costs when read alone: directory, Teams, number.
 const ONE_USER: usize = 3;
 /// Managed users that no page named are looked up one by one, but not more than so many.
@@ -31,12 +33,13 @@ pub(crate) struct Look {
     pub(crate) users: usize,
 }
 
-/// Reads what the plan of this scope needs.
+/// Reads what the plan of this scope needs, but for what has been read already.
 pub(crate) async fn look(
     client: &TenantClient,
     snapshot: &Snapshot,
     scope: &Scope,
     pages_cost: usize,
+    already: Option<Reads>,
 ) -> Result<Look, GraphError> {
     if let Scope::Users(seed) = scope {
         let known = entangled(&snapshot.wanted, &snapshot.standing, &Observed::default(), seed);
@@ -45,7 +48,7 @@ pub(crate) async fn look(
             return one_by_one(client, snapshot, known).await;
         }
     }
-    in_pages(client, snapshot).await
+    in_pages(client, snapshot, already).await
 }
 
 fn oids(snapshot: &Snapshot, users: &BTreeSet<PbxUserId>) -> BTreeSet<ObjectId> {
@@ -103,17 +106,27 @@ async fn one_user(client: &TenantClient, oid: ObjectId, observed: &mut Observed)
     Ok(())
 }
 
-async fn in_pages(client: &TenantClient, snapshot: &Snapshot) -> Result<Look, GraphError> {
-    let (directory, teams, numbers) = futures_util::future::try_join3(
-        client.licensed_users().collect(),
-        client.user_configurations().collect(),
-        client.number_assignments(&NumberFilter::All).collect(),
-    )
-    .await?;
-    let mut directory: BTreeMap<ObjectId, User> =
-        directory.into_iter().map(|u| (ObjectId(u.id), u)).collect();
-    let teams: BTreeMap<ObjectId, UserConfiguration> =
-        teams.into_iter().map(|c| (ObjectId(c.id), c)).collect();
+async fn in_pages(
+    client: &TenantClient,
+    snapshot: &Snapshot,
+    already: Option<Reads>,
+) -> Result<Look, GraphError> {
+    let (mut directory, teams, numbers, whole) = match already {
+        Some(reads) => (reads.directory, reads.teams, reads.numbers, Some(reads.users)),
+        None => {
+            let (directory, teams, numbers) = futures_util::future::try_join3(
+                client.licensed_users().collect(),
+                client.user_configurations().collect(),
+                client.number_assignments(&NumberFilter::All).collect(),
+            )
+            .await?;
+            let directory: BTreeMap<ObjectId, User> =
+                directory.into_iter().map(|u| (ObjectId(u.id), u)).collect();
+            let teams: BTreeMap<ObjectId, UserConfiguration> =
+                teams.into_iter().map(|c| (ObjectId(c.id), c)).collect();
+            (directory, teams, numbers, None)
+        }
+    };
     // the filtered list holds enabled plans only; a plan in its grace period or a plain user shows one by one
     let stragglers: Vec<ObjectId> = snapshot
         .wanted
@@ -134,7 +147,7 @@ async fn in_pages(client: &TenantClient, snapshot: &Snapshot) -> Result<Look, Gr
         .collect();
     let numbers =
         numbers.iter().filter_map(number_of).map(|number| (number.number.clone(), number)).collect();
-    let read = users.len();
+    let read = whole.unwrap_or(users.len());
     Ok(Look { observed: Observed { users, numbers }, how: "pages", users: read })
 }
 

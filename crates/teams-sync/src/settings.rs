@@ -43,6 +43,8 @@ pub struct TeamsSyncSettings {
     pub guard: RemovalGuard,
     /// Steps of one job in flight at once.
     pub in_flight: usize,
+    /// Longest list of a tenant in pages of 999; beyond it the list of Microsoft users is cut.
+    pub list_pages: usize,
     /// Jobs that are over, their plans and their intents are let go after so many days; the log keeps the records.
     pub keep_days: i32,
 }
@@ -69,6 +71,7 @@ impl Default for TeamsSyncSettings {
             ladder_speed: 1,
             guard: RemovalGuard::DEFAULT,
             in_flight: 10,
+            list_pages: 2000,
             keep_days: 90,
         }
     }

@@ -55,6 +55,12 @@ const ROWS: &[(&str, &str)] = &[
         "(intent_id, account_id, job_id, epoch, step, pbx_user_id, microsoft_user, action, number, state, client_request_id)
          values ({u}, {a}, {u}, 1, 1, '101', {u}, 'assign_number', '+12125550101', 'sent', {u})",
     ),
+    ("sync.discoveries", "(discovery_id, account_id, job_id, epoch, state) values ({u}, {a}, {u}, 1, 'running')"),
+    (
+        "sync.microsoft_users",
+        "(account_id, microsoft_user, upn, kind, phone_plan, account_enabled, discovery_id)
+         values ({a}, {u}, 'ana@customer.example', 'user', 'enabled', true, {u})",
+    ),
     ("vault.authorizations", "(account_id, tenant_id, client_id, state, bound_by) values ({a}, {u}, 'c', 'healthy', 't')"),
     (
         "log.jobs",

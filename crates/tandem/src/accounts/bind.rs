@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tandem_domain::{ObjectId, TenantId};
-use tandem_graph::{Graph, GraphError};
+use tandem_graph::{CapabilityStatus, Graph, GraphError};
 use tandem_store::admin::save::Proved;
 use tandem_teams_sync::REQUIRED_ROLES;
 
@@ -25,11 +25,13 @@ pub(super) async fn prove(graph: &Graph, tenant: TenantId, client_id: &str) -> R
     })
 }
 
-/// Object ids of the users that hold an enabled Phone System plan, by sign-in name in lower case.
+/// Object ids of the users that hold a working Phone System plan, by sign-in name in lower case.
 pub(super) async fn eligible(
     graph: &Graph,
     tenant: TenantId,
 ) -> Result<BTreeMap<String, ObjectId>, GraphError> {
-    let users = graph.tenant(tenant.0).with_max_wait(PATIENCE).licensed_users().collect().await?;
+    let client = graph.tenant(tenant.0).with_max_wait(PATIENCE);
+    let mut users = client.licensed_users().collect().await?;
+    users.extend(client.users_with_phone_plan(&CapabilityStatus::Warning).collect().await?);
     Ok(users.into_iter().map(|user| (user.user_principal_name.to_lowercase(), ObjectId(user.id))).collect())
 }

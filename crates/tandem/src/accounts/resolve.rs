@@ -199,7 +199,7 @@ impl Resolver<'_> {
             MicrosoftUser::Upn(upn) => {
                 let found = eligible?.get(upn).copied();
                 if found.is_none() {
-                    let problem = format!("no user {upn} with an enabled Phone System plan");
+                    let problem = format!("no user {upn} with a working Phone System plan");
                     self.errors.push_hint(key, problem, "name the microsoft_user by its object id");
                 }
                 found

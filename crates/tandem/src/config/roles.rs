@@ -86,6 +86,7 @@ pub(super) struct TeamsSyncSection {
     auto_slots: usize,
     manual_slots: usize,
     in_flight: usize,
+    list_pages: usize,
     #[serde(with = "duration")]
     lease: Duration,
     #[serde(with = "duration")]
@@ -123,6 +124,7 @@ impl Default for TeamsSyncSection {
             auto_slots: s.auto_slots,
             manual_slots: s.manual_slots,
             in_flight: s.in_flight,
+            list_pages: s.list_pages,
             lease: s.lease,
             heartbeat: s.heartbeat,
             lease_margin: s.lease_margin,
@@ -171,6 +173,7 @@ impl TeamsSyncSection {
             keep_days: self.keep_days,
             guard: RemovalGuard { floor: self.removal_floor, percent: self.removal_percent },
             in_flight: self.in_flight,
+            list_pages: self.list_pages,
         }
     }
 
@@ -191,6 +194,7 @@ impl TeamsSyncSection {
             ("auto_slots", self.auto_slots),
             ("manual_slots", self.manual_slots),
             ("in_flight", self.in_flight),
+            ("list_pages", self.list_pages),
         ] {
             if value == 0 {
                 refuse(key, "must be at least 1");
