@@ -8,7 +8,8 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 CHECKS := .tools/compose-check
-.PHONY: help demo clean-demo test test-rust test-clients test-compose check fmt lint bench gen up down tools
+POWERSHELL := .tools/powershell-check
+.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell check fmt lint bench gen up down tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ demo: tools ## show one edit travel from a PBX to Microsoft Teams; ONCE=1 ends a
 clean-demo: ## remove what the demo keeps
 	rm -rf "$$(readlink -m $(DEMO_DIR)/elsewhere)" $(DEMO_DIR)
 
-test: test-rust test-clients test-compose ## run every test, with servers of its own
+test: test-rust test-clients test-compose test-powershell ## run every test, with servers of its own
 
 test-rust: tools
 	cargo build --package tandem
@@ -35,6 +36,10 @@ test-compose: tools
 	cargo build --package tandem --package msgraph-sim
 	python3 deploy/tools/python_env.py $(CHECKS) tests/compose/requirements.txt
 	$(CHECKS)/bin/python tests/compose/check.py "$$(ls .tools/bin/nats-server 2>/dev/null || command -v nats-server)" $(TARGET_DIR)/debug
+
+test-powershell:
+	python3 deploy/tools/python_env.py $(POWERSHELL) tests/powershell/requirements.txt
+	$(POWERSHELL)/bin/python tests/powershell/check.py crates/tandem/src/tenant/script/snapshots
 
 check: lint ## format, lints, banned dependencies, licences, file lengths
 	python3 deploy/tools/fetch.py .tools cargo-deny
