@@ -2,6 +2,7 @@
 //! binary that reads them.
 
 mod codes;
+mod coverage;
 mod names;
 mod text;
 

@@ -39,7 +39,7 @@ async fn a2_a_leavers_licence_goes_to_another_user_and_both_steps_are_shown() ->
 
     // and so does the log: off the leaver, then onto the successor
     let rows: Vec<(String, String)> = sqlx::query_as(
-        "select pbx_user_id, action from log.steps where action like '%assign_number' and outcome = 'confirmed'
+        "select pbx_user_id, action from log.steps where action like '%assign_number' and outcome = 'done'
             and at > (select saved.detected_at from change.log saved where saved.kind = 'unmapped') order by at",
     )
     .fetch_all(&tester.admin)

@@ -15,6 +15,9 @@ fn help_texts() {
         "accounts apply",
         "accounts list",
         "accounts show",
+        "accounts users",
+        "accounts coverage",
+        "accounts ledger",
         "jobs",
         "jobs list",
         "jobs show",
@@ -23,6 +26,8 @@ fn help_texts() {
         "sources list",
         "sources read",
         "sources release-deletions",
+        "tenant",
+        "tenant setup-script",
         "up",
     ] {
         let mut words: Vec<&str> = command.split_whitespace().collect();

@@ -6,3 +6,4 @@ mod demo;
 mod help;
 mod lab;
 mod roles;
+mod tenant;

@@ -14,13 +14,13 @@ use tokio::net::TcpStream;
 use crate::lab::{ANA, Lab, SOON, TENANT};
 
 /// A running role; killed when dropped.
-struct Role {
+pub(crate) struct Role {
     child: Child,
     health: String,
 }
 
 impl Role {
-    fn start(lab: &Lab, name: &str) -> Result<Self> {
+    pub(crate) fn start(lab: &Lab, name: &str) -> Result<Self> {
         let mut child = lab
             .command(&["run", name, "--health", "127.0.0.1:0"])
             .stderr(Stdio::piped())
@@ -41,7 +41,7 @@ impl Role {
         Ok(Self { child, health })
     }
 
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         eventually(SOON, || async {
             let answer = get(&self.health, "/readyz").await.ok()?;
             answer.starts_with("HTTP/1.1 200").then_some(())
@@ -49,7 +49,7 @@ impl Role {
         .await;
     }
 
-    async fn stop(&mut self) -> Result<Option<i32>> {
+    pub(crate) async fn stop(&mut self) -> Result<Option<i32>> {
         kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
         let status = eventually(Duration::from_secs(15), || {
             let ended = self.child.try_wait().ok().flatten();
