@@ -2,6 +2,7 @@
 
 mod database;
 mod log;
+mod microsoft_users;
 mod ops;
 mod prepare;
 mod row_level_security;

@@ -130,3 +130,22 @@ fn a_line_per_step() {
 ";
     assert_eq!(text::render(&job(), &steps), expected);
 }
+
+#[test]
+fn p4_users_are_counted_on_a_line_and_a_cut_list_says_so() {
+    let counts = json!({"total": 15, "licensed": 13, "phoneSystem": 12, "excludedByCallingPlan": 1, "resource": 2,
+        "eligible": 11, "warning": 1});
+    let whole =
+        json!({"complete": true, "pages": 3, "users": 17, "gone": 1, "counts": counts, "cut_at": null});
+    assert_eq!(
+        text::line(&job(), &step(0, "discovered", whole)),
+        "<00:00> GRAPH> Enabled users: total=15, licensed=13, phoneSystem=12, excludedByCallingPlan=1, resource=2, \
+         eligible=11, warning=1, gone=1"
+    );
+    let cut = json!({"complete": false, "gone": 0, "counts": {"total": 3}, "cut_at": "page 2 of the directory",
+        "detail": "users: 503\nService Unavailable"});
+    assert_eq!(
+        text::line(&job(), &step(61, "discovered", cut)),
+        "<01:01> GRAPH> Enabled users, list cut at page 2 of the directory (users: 503 Service Unavailable): total=3, gone=0"
+    );
+}
