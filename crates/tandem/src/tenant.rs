@@ -59,7 +59,8 @@ async fn setup_script(
         "the account {name} is bound to no PBX; set the PBX side up first (source and account_key in the accounts \
          file), else its numbers lead nowhere and users get no dial pad"
     );
-    let extensions = accounts::users(&mut tx, account.account).await?.into_values().flatten().collect();
+    let extensions: Vec<String> =
+        accounts::users(&mut tx, account.account).await?.into_values().flatten().collect();
     let settings = AccountSettings {
         voice_routing_policy: account.settings.voice_routing_policy,
         dial_plan: account.settings.dial_plan,
@@ -67,7 +68,7 @@ async fn setup_script(
         ..AccountSettings::default()
     };
     let tenant = account.authorization.map(|stored| stored.tenant);
-    let setup = Setup::new(name, tenant, &settings, extensions, gateway, port, route);
+    let setup = Setup::new(name, tenant, &settings, &extensions, gateway, port, route);
     anyhow::ensure!(
         !setup.is_empty(),
         "the account {name} names no voice routing policy, no dial plan and no policy rules: there is nothing to make"

@@ -94,7 +94,7 @@ impl Setup {
         account: &str,
         tenant: Option<TenantId>,
         settings: &AccountSettings,
-        extensions: Vec<String>,
+        extensions: &[String],
         gateway: Option<String>,
         port: u16,
         route: Option<String>,

@@ -45,7 +45,7 @@ fn the_script_of_an_account() {
         "alpha",
         tenant(),
         &plain(),
-        extensions,
+        &extensions,
         Some("sbc.provider.example".to_owned()),
         5061,
         None,
@@ -56,7 +56,7 @@ fn the_script_of_an_account() {
 #[test]
 fn without_a_gateway_the_script_asks_for_it() {
     let settings = AccountSettings { rules: vec![], dial_plan: None, ..plain() };
-    let setup = Setup::new("alpha", None, &settings, vec![], None, 5067, Some("Other".to_owned()));
+    let setup = Setup::new("alpha", None, &settings, &[], None, 5067, Some("Other".to_owned()));
     insta::assert_snapshot!(setup.script());
 }
 
@@ -71,7 +71,7 @@ fn names_stay_names() {
             .into(),
         ..AccountSettings::default()
     };
-    let setup = Setup::new(nasty, tenant(), &settings, vec![], None, 5061, Some(nasty.to_owned()));
+    let setup = Setup::new(nasty, tenant(), &settings, &[], None, 5061, Some(nasty.to_owned()));
     let script = setup.script();
     assert!(script.bytes().all(|b| b == b'\n' || (0x20..0x7f).contains(&b)), "{script}");
     insta::assert_snapshot!(script);
@@ -83,7 +83,7 @@ fn nothing_named_is_nothing_to_make() {
         rules: vec![rule(Condition::Always, "TeamsCallingPolicy", "Tag:Global")],
         ..AccountSettings::default()
     };
-    assert!(Setup::new("alpha", None, &settings, vec![], None, 5061, None).is_empty());
+    assert!(Setup::new("alpha", None, &settings, &[], None, 5061, None).is_empty());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn policies_only_need_no_gateway() {
         rules: vec![rule(set("follow_me"), "TeamsCallingPolicy", "P")],
         ..AccountSettings::default()
     };
-    let script = Setup::new("alpha", None, &settings, vec![], None, 5061, None).script();
+    let script = Setup::new("alpha", None, &settings, &[], None, 5061, None).script();
     assert!(!script.contains("Gateway") && script.contains("-AllowCallForwardingToPhone $false"), "{script}");
 }
 
