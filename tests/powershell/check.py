@@ -12,7 +12,7 @@ import tree_sitter_powershell
 from tree_sitter import Language, Parser
 
 ALLOWED = {
-    "Set-StrictMode", "Get-CsTenant", "New-Missing", "Test-Named", "Out-Null", "Write-Output", "Write-Warning",
+    "Set-StrictMode", "Get-CsTenant", "New-Missing", "Test-Named", "Test-Lacks", "Out-Null", "Write-Output", "Write-Warning",
     "Get-CsOnlinePSTNGateway", "New-CsOnlinePSTNGateway", "Get-CsOnlinePstnUsage", "Set-CsOnlinePstnUsage",
     "Get-CsOnlineVoiceRoute", "New-CsOnlineVoiceRoute",
     "Get-CsOnlineVoiceRoutingPolicy", "New-CsOnlineVoiceRoutingPolicy",

@@ -313,7 +313,7 @@ async fn a_worker_that_dies_while_it_reads_leaves_a_cut_list_and_its_successor_a
     tester.until(MANUAL_DONE, 1).await;
     let lists = readings(&tester, &account).await?;
     assert_eq!((lists[0].state.as_str(), lists[0].users), ("complete", 1202));
-    let cut = "select count(*) from sync.discoveries where state = 'cut' and cut_at = 'the worker that read fell silent'";
+    let cut = "select count(*) from sync.discoveries where state = 'cut' and detail = 'the worker that read fell silent'";
     assert_eq!(tester.count(cut).await?, 1);
     tester.finish().await
 }

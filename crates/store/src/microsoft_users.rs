@@ -16,7 +16,8 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// A reading whose worker fell silent ends where it was.
-    CLOSE = "update sync.discoveries set state = 'cut', ended_at = clock_timestamp(), cut_at = 'the worker that read fell silent'
+    CLOSE = "update sync.discoveries set state = 'cut', ended_at = clock_timestamp(), cut_at = 'an unknown page',
+                     detail = 'the worker that read fell silent'
               where account_id = $1 and ended_at is null";
     /// A reading begins.
     BEGIN = "insert into sync.discoveries (discovery_id, account_id, job_id, epoch, state) values ($1, $2, $3, $4, 'running')";

@@ -44,6 +44,13 @@ function Test-Named($All, [string] $Wanted) {
     return $false
 }
 
+function Test-Lacks($All, [string] $Wanted, [string] $List, [string] $Value) {
+    foreach ($one in @($All)) {
+        if (Test-Named $one $Wanted) { return -not (@($one.$List) -contains $Value) }
+    }
+    return $false
+}
+
 function New-Missing {
     [CmdletBinding(SupportsShouldProcess)]
     param([string] $What, [bool] $Exists, [scriptblock] $Make)
@@ -218,6 +225,15 @@ impl Setup {
                  -OnlinePstnGatewayList @{{ Add = $GatewayFqdn }} -OnlinePstnUsages @{{ Add = {usage} }}"
             ),
         );
+        out += &lacks(
+            "voice route",
+            "OnlineVoiceRoute",
+            route,
+            "OnlinePstnGatewayList",
+            "$GatewayFqdn",
+            "gateway",
+        );
+        out += &lacks("voice route", "OnlineVoiceRoute", route, "OnlinePstnUsages", &usage, "PSTN usage");
         for policy in &self.routing {
             let name = literal(policy);
             out += &step(
@@ -226,6 +242,8 @@ impl Setup {
                 &format!("(Test-Named (Get-CsOnlineVoiceRoutingPolicy) {name})"),
                 &format!("New-CsOnlineVoiceRoutingPolicy -Identity {name} -OnlinePstnUsages {usage}"),
             );
+            let kind = "OnlineVoiceRoutingPolicy";
+            out += &lacks("voice routing policy", kind, policy, "OnlinePstnUsages", &usage, "PSTN usage");
         }
         out
     }
@@ -295,6 +313,15 @@ fn content(name: &str, rules: &[PolicyRule]) -> Vec<&'static str> {
 fn step(what: &str, name: &str, there: &str, make: &str) -> String {
     let what = literal(&format!("{what} {name}"));
     format!("\nNew-Missing -What {what} -Exists {there} -Make {{\n    {make}\n}}\n")
+}
+
+/// Says when something was there already without what makes calls take the route. `value` is PowerShell.
+fn lacks(what: &str, noun: &'static str, name: &str, list: &'static str, value: &str, of: &str) -> String {
+    let text = literal(&format!("{what} {name} does not hold this {of}, so calls do not take the route: "));
+    format!(
+        "if (Test-Lacks (Get-Cs{noun}) {} '{list}' {value}) {{\n    Write-Warning ({text} + {value})\n}}\n",
+        literal(name)
+    )
 }
 
 /// Says when a policy is missing that the script cannot make.
