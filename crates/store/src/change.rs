@@ -1,17 +1,20 @@
 //! Recording changes: the one function that detector, portal and command line share.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use sqlx::Row;
 use tandem_domain::{AccountId, Gen, PbxUserId};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
     /// Raises the counters and appends the rows.
-    RECORD = "select account_id, gen, changes
-              from change.record($1, $2, $3, $4, $5::text[]::json[], $6::text[]::json[], $7, $8, $9)";
+    RECORD = "select account_id, gen
+                from change.record($1, $2, $3, $4, $5, $6, $7, $8::text[]::json[], $9::text[]::json[], $10, $11, $12)";
     /// Changes of one account within a range, oldest first.
     RANGE = "select gen, pbx_user_id, kind, fields, before, after, source, detected_at, saved_at
                from change.log where account_id = $1 and gen > $2 and gen <= $3 order by gen";
@@ -110,7 +113,20 @@ pub async fn record(tx: &mut Tx, source: &str, changes: &[NewChange]) -> Result<
         return Ok(Vec::new());
     }
     let failed = tx.failed();
-    let accounts: Vec<uuid::Uuid> = changes.iter().map(|c| c.account.0).collect();
+    let mut of_account: BTreeMap<Uuid, i32> = BTreeMap::new();
+    let nths: Vec<i32> = changes
+        .iter()
+        .map(|change| {
+            let count = of_account.entry(change.account.0).or_default();
+            *count += 1;
+            *count
+        })
+        .collect();
+    let (own, counts): (Vec<Uuid>, Vec<i32>) =
+        of_account.iter().map(|(account, count)| (*account, *count)).unzip();
+    let place_of: BTreeMap<Uuid, i32> = own.iter().copied().zip(1..).collect();
+    let places: Vec<i32> =
+        changes.iter().filter_map(|change| place_of.get(&change.account.0).copied()).collect();
     let users: Vec<Option<&str>> = changes.iter().map(|c| c.user.as_ref().map(PbxUserId::as_str)).collect();
     let kinds: Vec<&str> = changes.iter().map(|c| c.kind.as_str()).collect();
     let fields: Vec<String> = changes.iter().map(|c| c.fields.join(",")).collect();
@@ -120,7 +136,10 @@ pub async fn record(tx: &mut Tx, source: &str, changes: &[NewChange]) -> Result<
     let detected: Vec<OffsetDateTime> = changes.iter().map(|c| c.detected_at).collect();
     let saved: Vec<Option<OffsetDateTime>> = changes.iter().map(|c| c.saved_at).collect();
     let rows = sqlx::query(RECORD)
-        .bind(accounts)
+        .bind(own)
+        .bind(counts)
+        .bind(places)
+        .bind(nths)
         .bind(users)
         .bind(kinds)
         .bind(fields)
@@ -137,7 +156,7 @@ pub async fn record(tx: &mut Tx, source: &str, changes: &[NewChange]) -> Result<
         .map(|row| Recorded {
             account: AccountId(row.get("account_id")),
             generation: row.get("gen"),
-            changes: row.get("changes"),
+            changes: of_account.get(&row.get("account_id")).copied().unwrap_or(0).into(),
         })
         .collect())
 }

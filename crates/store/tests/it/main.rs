@@ -1,5 +1,6 @@
 //! Tests of the store against a real PostgreSQL.
 
+mod change;
 mod database;
 mod log;
 mod microsoft_users;
