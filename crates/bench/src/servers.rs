@@ -14,7 +14,7 @@ use tandem_bus::{Auth, Bus, BusConfig};
 use tandem_runtime::{Clock, Ctx, Ids};
 use tandem_servers::{NatsOptions, NatsUser, PostgresOptions, PrivateNats, PrivatePostgres, Search};
 use tandem_store::{DbConfig, Login, Store};
-use tandem_wire::{Subjects, settings};
+use tandem_wire::{StreamSettings, Subjects, settings};
 use tempfile::TempDir;
 
 use crate::report::say;
@@ -22,6 +22,8 @@ use crate::report::say;
 /// Password of every login here.
 pub(crate) const PASSWORD: &str = "loopback-only";
 const NATS_USER: &str = "tandem";
+/// The most a stream keeps here; no run fills it.
+const STREAM_BYTES: i64 = 256 * 1024 * 1024;
 
 /// What is not the default of PostgreSQL: memory as for a small server, and room in the log, so that no checkpoint
 /// falls into one run and not into another. Durability is as it comes: `fsync`, `synchronous_commit` and
@@ -205,7 +207,12 @@ impl Stage {
             user: url.username().to_owned(),
             password: SecretString::from(url.password().unwrap_or_default()),
         };
-        Ok(Bus::connect(ctx, config, settings::all_streams(&self.subjects, 1)).await?)
+        // the broker sets aside what each stream may keep, and the streams of earlier stages stay with it
+        let streams = settings::all_streams(&self.subjects, 1)
+            .into_iter()
+            .map(|stream| StreamSettings { max_bytes: STREAM_BYTES, ..stream })
+            .collect();
+        Ok(Bus::connect(ctx, config, streams).await?)
     }
 
     /// Statistics and visibility as after a night of production.

@@ -101,6 +101,15 @@ impl Store {
         Self { pool, login }
     }
 
+    /// The same database with `connections` of its own, for work that must never queue behind the rest: renewing a lease
+    /// while thousands of jobs ask for connections.
+    #[must_use]
+    pub fn apart(&self, connections: u32) -> Self {
+        let options = self.pool.options().clone().max_connections(connections);
+        let pool = options.connect_lazy_with(self.pool.connect_options().as_ref().clone());
+        Self { pool, login: self.login }
+    }
+
     /// The login of this store.
     #[must_use]
     pub fn login(&self) -> Login {

@@ -7,8 +7,8 @@ use tandem_domain::JobId;
 use tandem_domain::job::JobType;
 use tandem_runtime::health::Check;
 use tandem_runtime::{BoxError, Ctx, chain, trace};
-use tandem_store::StoreError;
 use tandem_store::claims::{self, Claim};
+use tandem_store::{Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ use crate::{Shared, job};
 
 /// Jobs claimed in one statement.
 const BATCH: usize = 500;
+/// Connections of their own for claims and heartbeats, which must not queue behind what the jobs ask.
+const CONNECTIONS: u32 = 2;
 
 #[derive(Debug)]
 struct InHand {
@@ -30,6 +32,8 @@ struct InHand {
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
+    /// For claims and heartbeats only.
+    store: Store,
     ctx: Ctx,
     auto: Arc<Semaphore>,
     manual: Arc<Semaphore>,
@@ -44,6 +48,7 @@ impl Worker {
         Self {
             auto: Arc::new(Semaphore::new(shared.settings.auto_slots)),
             manual: Arc::new(Semaphore::new(shared.settings.manual_slots)),
+            store: shared.store.apart(CONNECTIONS),
             shared,
             ctx: ctx.clone(),
             in_hand: Mutex::new(HashMap::new()),
@@ -74,8 +79,7 @@ impl Worker {
                 let asked_at = Instant::now();
                 let most = i64::try_from(permits.len()).unwrap_or(i64::MAX);
                 let found =
-                    claims::claim(&self.shared.store, &settings.worker, job_type, most, settings.lease)
-                        .await?;
+                    claims::claim(&self.store, &settings.worker, job_type, most, settings.lease).await?;
                 let full = found.len() == permits.len();
                 for (claim, permit) in found.into_iter().zip(permits) {
                     self.take(claim, permit, asked_at);
@@ -100,8 +104,7 @@ impl Worker {
         let asked_at = Instant::now();
         let most = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         let found =
-            claims::take_over(&self.shared.store, &settings.worker, most, settings.lease, settings.wait_out)
-                .await?;
+            claims::take_over(&self.store, &settings.worker, most, settings.lease, settings.wait_out).await?;
         for (claim, permit) in found.into_iter().zip(permits) {
             tracing::warn!(account = %claim.account, job = %claim.job, epoch = claim.epoch, "job taken over from a silent worker");
             self.take(claim, permit, asked_at);
@@ -204,7 +207,7 @@ impl Worker {
 
     async fn beat(&self, asked_at: Instant, mine: &[(JobId, i32)]) {
         let settings = &self.shared.settings;
-        match claims::heartbeat(&self.shared.store, &settings.worker, mine, settings.lease).await {
+        match claims::heartbeat(&self.store, &settings.worker, mine, settings.lease).await {
             Ok(ours) => {
                 let ours: HashMap<JobId, bool> = ours.into_iter().collect();
                 let hand = self.hand();
