@@ -33,6 +33,8 @@ macro_rules! text_enum {
     };
 }
 
+pub(crate) use text_enum;
+
 text_enum! {
     /// Why a job runs: by itself, or because a person asked.
     JobType {

@@ -3,6 +3,7 @@
 //! Every decision here is a function of `(state, event or snapshot, now)` that returns a value the services carry
 //! out. What is *not* here: anything that waits, reads a table or talks to Microsoft.
 
+pub mod authorization;
 pub mod coverage;
 pub mod eligible;
 pub mod guard;
@@ -13,6 +14,7 @@ pub mod number;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod quarantine;
 pub mod snapshot;
 pub mod wanted;
 pub mod window;

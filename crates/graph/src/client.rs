@@ -72,6 +72,12 @@ impl Graph {
         })
     }
 
+    /// The app registration that tokens are asked for with.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.inner.config.client_id
+    }
+
     /// The view on one tenant, with low priority and the configured patience.
     #[must_use]
     pub fn tenant(&self, tenant: Uuid) -> TenantClient {
@@ -124,6 +130,11 @@ impl TenantClient {
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.tenant
+    }
+
+    /// Forgets the token at hand: the next request fetches one.
+    pub async fn forget_token(&self) {
+        self.state.token.forget().await;
     }
 
     /// Tells Microsoft whom to serve first when it sheds load.

@@ -88,6 +88,11 @@ impl TokenSlot {
         }
     }
 
+    /// Drops whatever token there is.
+    pub(crate) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
     /// Drops this token, unless another caller has replaced it already.
     pub(crate) async fn reject(&self, token: &Arc<Token>) {
         let mut slot = self.0.lock().await;

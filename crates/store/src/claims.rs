@@ -17,14 +17,15 @@ use crate::sql::statements;
 use crate::{Store, StoreError, Tx};
 
 statements! {
-    /// Claims queued jobs of one type, of accounts without a running job.
+    /// Claims queued jobs of one type that may start, of accounts without a running job.
     CLAIM = "with free as (
                select j.job_id from queue.jobs j
                 where j.state = 'queued' and j.job_type = $4
                   and not exists (select from queue.jobs r where r.account_id = j.account_id and r.state = 'running')
+                  and queue.parked(j.account_id, j.job_type) is null
                 order by j.queued_at limit $2 for update skip locked
              ), taken as (
-               update queue.jobs j set state = 'running', epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,
+               update queue.jobs j set state = 'running', parked = null, epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,
                       started_at = clock_timestamp(), lease_until = clock_timestamp() + $3 * interval '1 ms'
                 where j.job_id = any (array(select job_id from free)) returning j.*
              ), noted as (
@@ -33,7 +34,7 @@ statements! {
                       json_build_object('worker', worker, 'epoch', epoch, 'started_at', started_at) from taken
              )
              select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
-                    t.first_change_at, t.due_at, t.started_at, t.traceparent from taken t";
+                    t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused from taken t";
     /// Takes over running jobs whose worker has been silent for its lease and the time its requests may still run.
     TAKE_OVER = "with lost as (
                    select j.job_id from queue.jobs j
@@ -48,15 +49,17 @@ statements! {
                    select account_id, job_id, event_number, 'taken_over', json_build_object('worker', worker, 'epoch', epoch) from taken
                  )
                  select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
-                        t.first_change_at, t.due_at, t.started_at, t.traceparent from taken t";
+                        t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused from taken t";
     /// Renews the leases of a worker's jobs; tells which have a successor waiting, or may not go on by themselves
-    /// because Auto Sync was switched off or the account was paused.
+    /// because Auto Sync was switched off or the account was paused, and which may not write any more.
     HEARTBEAT = "update queue.jobs j set lease_until = clock_timestamp() + $4 * interval '1 ms'
                    from unnest($2::uuid[], $3::int[]) as mine (job_id, epoch)
                   where j.job_id = mine.job_id and j.epoch = mine.epoch and j.worker = $1 and j.state = 'running'
                  returning j.job_id, exists (select from queue.jobs q where q.account_id = j.account_id and q.state = 'queued')
                         or j.job_type = 'auto' and exists (select from admin.accounts a where a.account_id = j.account_id
-                             and (not a.auto_sync or a.paused_until > now())) as give_way";
+                             and (not a.auto_sync or a.paused_until > now())) as give_way,
+                        j.job_type = 'auto' and not exists (select from admin.accounts a join vault.authorizations v using (account_id)
+                             where a.account_id = j.account_id and a.auto_sync and v.state in ('healthy', 'weakened')) as forbidden";
     /// Numbers events of a claimed job; no row when the claim is not ours any more.
     NUMBER = "update queue.jobs set event_number = event_number + $3
                where job_id = $1 and epoch = $2 and state = 'running' returning account_id, event_number - $3 as before";
@@ -79,7 +82,7 @@ statements! {
     SETTLE = "update queue.jobs j set settled_at = clock_timestamp()
                where j.account_id = $1 and j.finished_at is not null and j.settled_at is null and j.state in ('succeeded', 'partly')
                  and not exists (select from sync.users u where u.account_id = j.account_id and u.job_id = j.job_id and u.settle_next is not null)
-              returning j.job_id, j.settled_at, j.first_change_at, j.job_type";
+              returning j.job_id, j.settled_at, case when not j.excused then j.first_change_at end as first_change_at, j.job_type";
 }
 
 /// A job in the hands of a worker.
@@ -113,6 +116,8 @@ pub struct Claim {
     pub traceparent: Option<String>,
     /// Whether it was taken over from a worker that fell silent.
     pub taken_over: bool,
+    /// It waited for the customer, so its lateness is nobody's.
+    pub excused: bool,
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -137,6 +142,7 @@ fn claim_of(row: &PgRow, work: &'static str, taken_over: bool) -> Result<Claim, 
         started_at: row.get("started_at"),
         traceparent: row.get("traceparent"),
         taken_over,
+        excused: row.get("excused"),
     })
 }
 
@@ -186,7 +192,18 @@ pub async fn take_over(
     rows.iter().map(|row| claim_of(row, WORK, true)).collect()
 }
 
-/// Renews the leases of these claims. Returned are the jobs still ours, each with whether it should give way.
+/// What a heartbeat says of a claim that is still ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat {
+    /// The job.
+    pub job: JobId,
+    /// Users that have not been started should be left to the next job.
+    pub give_way: bool,
+    /// Nothing may be written any more: Auto Sync was switched off, or the authorization is gone.
+    pub forbidden: bool,
+}
+
+/// Renews the leases of these claims. Returned are the jobs still ours.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -195,7 +212,7 @@ pub async fn heartbeat(
     worker: &str,
     claims: &[(JobId, i32)],
     lease: Duration,
-) -> Result<Vec<(JobId, bool)>, StoreError> {
+) -> Result<Vec<Beat>, StoreError> {
     let rows = sqlx::query(HEARTBEAT)
         .bind(worker)
         .bind(claims.iter().map(|(job, _)| job.0).collect::<Vec<_>>())
@@ -204,7 +221,14 @@ pub async fn heartbeat(
         .fetch_all(store.pool())
         .await
         .map_err(|source| StoreError::of("jobs.heartbeat", source))?;
-    Ok(rows.iter().map(|row| (JobId(row.get("job_id")), row.get("give_way"))).collect())
+    Ok(rows
+        .iter()
+        .map(|row| Beat {
+            job: JobId(row.get("job_id")),
+            give_way: row.get("give_way"),
+            forbidden: row.get("forbidden"),
+        })
+        .collect())
 }
 
 /// An event to append.
@@ -293,6 +317,14 @@ pub struct Ending {
     pub error: Option<(String, String)>,
     /// Nothing is left to settle.
     pub settled: bool,
+}
+
+impl Ending {
+    /// It ended without having done anything.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self { state: JobState::Cancelled, counts: Counts::default(), error: None, settled: true }
+    }
 }
 
 /// A job that has just ended.
@@ -396,7 +428,7 @@ pub struct SettledJob {
     pub job_type: JobType,
     /// When.
     pub at: OffsetDateTime,
-    /// First change of its window.
+    /// First change of its window, unless it waited for the customer.
     pub first_change_at: Option<OffsetDateTime>,
 }
 

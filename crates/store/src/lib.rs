@@ -11,6 +11,7 @@ mod pool;
 mod sql;
 
 pub mod admin;
+pub mod authorizations;
 pub mod change;
 pub mod claims;
 pub mod cut;
@@ -21,7 +22,9 @@ pub mod log_rollups;
 pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
+pub mod parking;
 pub mod pbx;
+pub mod quarantine;
 pub mod retention;
 pub mod settling;
 pub mod standing;
@@ -44,6 +47,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         admin::save::STATEMENTS,
         admin::server::STATEMENTS,
         admin::sources::STATEMENTS,
+        authorizations::STATEMENTS,
         change::STATEMENTS,
         cut::STATEMENTS,
         log::STATEMENTS,
@@ -52,6 +56,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         microsoft_users::STATEMENTS,
         ops::STATEMENTS,
         outbox::STATEMENTS,
+        parking::STATEMENTS,
+        quarantine::STATEMENTS,
         pbx::sources::STATEMENTS,
         pbx::spool::STATEMENTS,
         pbx::profiles::STATEMENTS,

@@ -77,9 +77,6 @@ statements! {
     COVERED = "insert into sync.accounts as a (account_id, covered_gen, last_job) values ($1, $2, $3)
                on conflict (account_id) do update
                  set covered_gen = greatest(a.covered_gen, excluded.covered_gen), last_job = excluded.last_job, failures = 0, retry_at = null";
-    /// After a job that failed as a whole: the range is not covered, a new try has a time.
-    FAILED = "insert into sync.accounts as a (account_id, failures, retry_at, last_job) values ($1, $2, clock_timestamp() + $3 * interval '1 ms', $4)
-              on conflict (account_id) do update set failures = excluded.failures, retry_at = excluded.retry_at, last_job = excluded.last_job";
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -384,28 +381,5 @@ pub async fn covered(tx: &mut Tx, account: AccountId, upto: Gen, job: JobId) -> 
 pub async fn cancelled(tx: &mut Tx, account: AccountId, job: JobId) -> Result<(), StoreError> {
     let failed = tx.failed();
     sqlx::query(CANCELLED).bind(account.0).bind(job.0).execute(&mut **tx).await.map_err(failed)?;
-    Ok(())
-}
-
-/// A job failed as a whole, the `failures`-th in a row; it is tried again after `wait`.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn failed(
-    tx: &mut Tx,
-    account: AccountId,
-    failures: u32,
-    wait: Duration,
-    job: JobId,
-) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query(FAILED)
-        .bind(account.0)
-        .bind(i32::try_from(failures).unwrap_or(i32::MAX))
-        .bind(millis(wait))
-        .bind(job.0)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
     Ok(())
 }

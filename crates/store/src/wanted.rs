@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sqlx::Row;
+use tandem_domain::authorization::{self, AuthorizationState, Reason};
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::Lock;
 use tandem_domain::policy::{PolicyRule, Service};
@@ -20,14 +21,12 @@ statements! {
     /// Account, authorization, generation and how far jobs have come.
     ACCOUNT = "select a.auto_sync, a.paused_until is not null and a.paused_until > now() as paused, a.voice_routing_policy, a.dial_plan,
                       a.shared_number, a.location_id, coalesce(g.gen, 0) as gen, coalesce(s.covered_gen, 0) as covered_gen,
-                      v.tenant_id, v.state as authorization
+                      v.tenant_id, v.state as authorization, v.reason as authorization_reason
                  from admin.accounts a
                  left join change.generations g using (account_id)
                  left join sync.accounts s using (account_id)
                  left join vault.authorizations v using (account_id)
                 where a.account_id = $1";
-    /// Failed jobs in a row.
-    FAILURES = "select failures from sync.accounts where account_id = $1";
     /// Ordered policy rules.
     RULES = "select rule from admin.policy_rules where account_id = $1 order by position";
     /// Mappings with the profiles of their users.
@@ -55,8 +54,8 @@ pub struct Snapshot {
     pub auto_sync: bool,
     /// Somebody has paused the account.
     pub paused: bool,
-    /// Its tenant and the state of the authorization.
-    pub authorization: Option<(TenantId, String)>,
+    /// Its tenant and what the authorization was worth at the last look.
+    pub authorization: Option<(TenantId, authorization::Standing)>,
     /// The newest change.
     pub generation: Gen,
     /// Where the range of a job begins that has not planned before.
@@ -106,10 +105,8 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
         .map_err(&failed)?;
     let due: Vec<String> =
         sqlx::query_scalar(DEFERRED_DUE).bind(account.0).fetch_all(&mut *tx).await.map_err(&failed)?;
-    let authorization = row
-        .get::<Option<Uuid>, _>("tenant_id")
-        .map(TenantId)
-        .zip(row.get::<Option<String>, _>("authorization"));
+    let tenant = row.get::<Option<Uuid>, _>("tenant_id").map(TenantId);
+    let authorization = tenant.map(|tenant| Ok((tenant, authorized(&row)?))).transpose()?;
     let users: Option<Vec<String>> = changed.get("users");
     tx.commit().await?;
     Ok(Snapshot {
@@ -126,6 +123,16 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
         everybody_changed: changed.get("everybody"),
         deferred_due: due.into_iter().map(PbxUserId).collect(),
     })
+}
+
+fn authorized(row: &sqlx::postgres::PgRow) -> Result<authorization::Standing, StoreError> {
+    let state = row.get::<Option<&str>, _>("authorization").and_then(AuthorizationState::parse);
+    let reason = row.get::<Option<&str>, _>("authorization_reason").map(Reason::parse);
+    match (state, reason) {
+        (Some(state), None) => Ok(authorization::Standing { state, reason: None }),
+        (Some(state), Some(Some(reason))) => Ok(authorization::Standing { state, reason: Some(reason) }),
+        _ => Err(inconsistent("vault.authorizations.state")),
+    }
 }
 
 const WORK: &str = "plan.snapshot";
@@ -229,15 +236,4 @@ async fn locks(tx: &mut Tx, account: AccountId) -> Result<Vec<Lock>, StoreError>
             })
         })
         .collect()
-}
-
-/// Failed jobs of an account in a row.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn failures(tx: &mut Tx, account: AccountId) -> Result<u32, StoreError> {
-    let failed = tx.failed();
-    let failures: Option<i32> =
-        sqlx::query_scalar(FAILURES).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
-    Ok(failures.and_then(|f| u32::try_from(f).ok()).unwrap_or(0))
 }

@@ -27,6 +27,11 @@ pub(crate) fn apply(job: &mut JobRow, event: &Event) -> NewStep {
             job.started_at = data.moment("started_at").or(Some(event.at));
         }
         "taken_over" => job.state = JobState::Running,
+        // it may have run, and waits in the queue again
+        "parked" => {
+            job.state = JobState::Queued;
+            job.started_at = None;
+        }
         "planned" => {
             job.from_gen = data.integer("from_gen").or(job.from_gen);
             job.to_gen = data.integer("to_gen").or(job.to_gen);

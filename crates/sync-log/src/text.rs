@@ -24,6 +24,8 @@ pub fn line(job: &JobRow, step: &StepRow) -> String {
         "merged" => ("JOB", said.list("A request joined", &["job_type", "scope", "person", "reason"])),
         "started" => ("JOB", said.list("Started", &["worker", "epoch"])),
         "taken_over" => ("JOB", said.list("Taken over", &["worker", "epoch"])),
+        "parked" => ("JOB", said.list("Waits", &["reason", "detail"])),
+        "released" => ("JOB", "May start".to_owned()),
         "handed_over" => ("JOB", "Handed over to the next job".to_owned()),
         "planned" => ("PLAN", planned(said)),
         "read" => (

@@ -13,6 +13,7 @@ mod file;
 mod ledger;
 mod resolve;
 mod show;
+mod standing;
 mod users;
 
 use std::path::PathBuf;

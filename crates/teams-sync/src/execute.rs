@@ -27,6 +27,8 @@ pub(crate) struct Executed {
     pub(crate) abort: Option<(&'static str, String)>,
     /// Users were left to the successor.
     pub(crate) handed_over: bool,
+    /// They were, because nothing may be written any more.
+    pub(crate) halted: bool,
 }
 
 /// Runs the steps of a plan.
@@ -47,7 +49,9 @@ pub(crate) async fn run(hands: &Hands, plan: &Plan) -> Result<Executed, StoreErr
         let Some((index, end)) = running.next().await else { break };
         state.ended(index, end?);
     }
-    Ok(state.finish())
+    let mut executed = state.finish();
+    executed.halted = executed.handed_over && hands.lease.writes_forbidden();
+    Ok(executed)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
-use tandem_domain::job::{Counts, JobState, Outcome};
+use tandem_domain::job::{Counts, JobState, JobType, Outcome};
 use tandem_domain::ladder::{self, DeferReason};
 use tandem_domain::plan::{Plan, Verdict};
+use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Trial};
 use tandem_domain::wanted::{Standing, WantedUser};
-use tandem_domain::{Gen, PbxUserId};
+use tandem_domain::{AccountId, Gen, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
 use tandem_store::users::{self, Deferral, Looks, UserOutcome};
-use tandem_store::{StoreError, Tx, standing, wanted};
+use tandem_store::{StoreError, Tx, authorizations, quarantine, standing};
 
 use crate::Shared;
+use crate::authority;
 use crate::execute::{Executed, UserKey};
 use crate::journal::{Journal, announce};
 use crate::step::StepEnd;
@@ -121,7 +123,13 @@ pub(crate) async fn write(
     for result in results.values() {
         counts.add(result.outcome);
     }
-    let state = if work.executed.abort.is_some() { JobState::Failed } else { counts.state() };
+    let state = match &work.executed.abort {
+        Some(_) => JobState::Failed,
+        // Auto Sync was switched off, or the authorization ended: what is left waits
+        None if work.executed.halted => JobState::Cancelled,
+        None => counts.state(),
+    };
+    let too_many = state == JobState::Partly && ladder_of_accounts::too_many(counts);
     // everything below is under the fence: the end of the job names the epoch
     let ending = Ending {
         state,
@@ -164,10 +172,16 @@ pub(crate) async fn write(
     }
     let written = claims::append(&mut tx, job, work.claim.epoch, events).await?;
     announce(shared, &mut tx, &written).await?;
-    if state == JobState::Failed {
+    if state == JobState::Failed || too_many {
         // the range stays uncovered: the next try plans it again
-        fail_account(shared, &mut tx, work.claim).await?;
+        let code = work.executed.abort.as_ref().map_or(Cause::TooManyFailures.as_str(), |(code, _)| code);
+        fail_account(shared, &mut tx, work.claim, Cause::parse(code)).await?;
+    } else if state == JobState::Cancelled {
+        users::cancelled(&mut tx, account, job).await?;
     } else {
+        if quarantine::worked(&mut tx, account).await? {
+            tracing::info!(%account, %job, "a job worked: the quarantine is over");
+        }
         users::covered(&mut tx, account, work.upto, job).await?;
     }
     end(shared, &mut tx, work.claim, &ending).await?;
@@ -289,15 +303,34 @@ async fn stand(
     Ok(())
 }
 
-/// Puts the account on its own ladder.
+/// Puts the account on its own ladder, and into quarantine where there is a cause. What a person tried by hand moves
+/// nothing while the account is in quarantine.
 pub(crate) async fn fail_account(
     shared: &Shared,
     tx: &mut Tx,
     claim: &Claim,
+    cause: Option<Cause>,
 ) -> std::result::Result<(), StoreError> {
-    let failures = wanted::failures(tx, claim.account).await? + 1;
-    let wait = shared.settings.ladder(ladder::account_retry(failures));
-    users::failed(tx, claim.account, failures, wait, claim.job).await
+    let account = claim.account;
+    let before = quarantine::standing(tx, account, authority::scale(shared)).await?;
+    if before.quarantine.is_some() && claim.job_type == JobType::Manual {
+        return quarantine::failed_by_hand(tx, account, claim.job).await;
+    }
+    let next = ladder_of_accounts::next(&before, Trial::Failed(cause));
+    let wait = authority::wait(shared, next.retry.unwrap_or(time::Duration::ZERO));
+    if matches!(next.cause, Some(Cause::Authorization(reason)) if reason.stops_jobs()) {
+        // a harmless question in place of the next job
+        authorizations::next_canary(tx, account, wait).await?;
+    }
+    if quarantine::failed(tx, account, &before, &next, wait, Some(claim.job)).await? {
+        gave_up(account);
+    }
+    Ok(())
+}
+
+/// Says that Auto Sync was switched off.
+pub(crate) fn gave_up(account: AccountId) {
+    tracing::warn!(%account, "Auto Sync was switched off after 28 days in quarantine");
 }
 
 /// Ends the job and writes its last event.

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
+use tandem_domain::authorization::{Observation, Standing};
 use tandem_domain::job::{Counts, JobScope, JobState, JobType};
 use tandem_domain::plan::{Plan, PlanInput, Scope, plan};
+use tandem_domain::quarantine::Cause;
 use tandem_domain::{ObjectId, PbxUserId};
 use tandem_graph::{ErrorClass, GraphError, Priority, TenantClient, TokenErrorKind};
 use tandem_runtime::failpoint;
@@ -14,6 +16,7 @@ use tandem_store::users::PlannedRun;
 use tandem_store::wanted::{self, Snapshot};
 use tandem_store::{StoreError, intents, users};
 
+use crate::authority::{self, Met};
 use crate::execute::{self, Executed};
 use crate::finish::{self, Work};
 use crate::journal::Journal;
@@ -30,6 +33,8 @@ pub(crate) enum JobError {
     Whole { code: &'static str, text: String },
     /// It ends without having done anything, and that is right.
     Cancelled { text: &'static str },
+    /// It goes back into the queue, uncounted: our own credential is at fault.
+    Waits { text: String },
 }
 
 impl From<StoreError> for JobError {
@@ -42,7 +47,8 @@ impl From<GraphError> for JobError {
     fn from(error: GraphError) -> Self {
         let code = match error.class() {
             ErrorClass::Token(kind) => token_code(kind),
-            ErrorClass::Unauthorized | ErrorClass::Forbidden => "permission_missing",
+            ErrorClass::Unauthorized => "token_rejected",
+            ErrorClass::Forbidden => "permission_missing",
             ErrorClass::Throttled { .. } => "throttled",
             _ => "microsoft_unavailable",
         };
@@ -72,20 +78,25 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
     let ending = match work(&shared, &claim, &journal, &lease).await {
         Ok(()) => return Ok(()),
         Err(JobError::Store(error)) => return Err(error),
-        Err(JobError::Whole { code, text }) => Ending {
-            state: JobState::Failed,
-            counts: Counts::default(),
-            error: Some((code.to_owned(), text)),
-            settled: true,
+        Err(JobError::Whole { code, text }) => match authority::met(&shared, &claim, code, text).await? {
+            Met::Failed(code, text) => Ending {
+                state: JobState::Failed,
+                counts: Counts::default(),
+                error: Some((code.to_owned(), text)),
+                settled: true,
+            },
+            Met::Waits(text) => return authority::put_back(&shared, &journal, &claim, &text).await,
         },
+        Err(JobError::Waits { text }) => return authority::put_back(&shared, &journal, &claim, &text).await,
         Err(JobError::Cancelled { text }) => {
             journal.note("cancelled", json!({ "detail": text })).await?;
-            Ending { state: JobState::Cancelled, counts: Counts::default(), error: None, settled: true }
+            Ending::cancelled()
         }
     };
     let mut tx = journal.begin("jobs.finish").await?;
     if ending.state == JobState::Failed {
-        finish::fail_account(&shared, &mut tx, &claim).await?;
+        let code = ending.error.as_ref().map(|(code, _)| code.as_str());
+        finish::fail_account(&shared, &mut tx, &claim, code.and_then(Cause::parse)).await?;
     } else {
         users::cancelled(&mut tx, claim.account, claim.job).await?;
     }
@@ -110,6 +121,7 @@ async fn work(
     }
     let client = client(shared, claim, &snapshot, lease)?;
     check_permissions(&client).await?;
+    authority::seen_by_job(shared, claim, &snapshot, &Observation::Proved).await?;
     let scope = scope(claim, &snapshot);
     let already = discovery::refresh(shared, claim, journal, &client, &snapshot, &scope).await?;
     let look = observe::look(&client, &snapshot, &scope, shared.tenants.pages(client.id()), already).await?;
@@ -122,8 +134,14 @@ async fn work(
     keep_plan(claim, journal, &plan, from, snapshot.generation).await?;
 
     let hands =
-        Hands { shared: Arc::clone(shared), client, journal: journal.clone(), lease: Arc::clone(lease) };
+        Hands { shared: Arc::clone(shared), client, journal: journal.clone(), lease: Arc::clone(lease), job_type: claim.job_type };
     let mut executed = execute::run(&hands, &plan).await?;
+    if let Some((code, text)) = executed.abort.take() {
+        match authority::met(shared, claim, code, text).await? {
+            Met::Failed(code, text) => executed.abort = Some((code, text)),
+            Met::Waits(text) => return Err(JobError::Waits { text }),
+        }
+    }
     confirm::read_back(&hands, &plan, &mut executed).await?;
     failpoint::hit("wrk.after_last_user_before_finish");
     end(shared, claim, journal, &snapshot, &plan, &executed, &scope).await?;
@@ -160,8 +178,8 @@ fn client(
     lease: &Arc<Lease>,
 ) -> Result<TenantClient, JobError> {
     let tenant = match &snapshot.authorization {
-        Some((tenant, state)) if matches!(state.as_str(), "healthy" | "weakened") => tenant,
-        Some((_, state)) => {
+        Some((tenant, standing)) if authority::may_try(claim.job_type, *standing) => tenant,
+        Some((_, Standing { state, .. })) => {
             let text = format!("the stored authorization is {state}; the Global Admin has to consent again");
             return Err(JobError::Whole { code: "not_authorized", text });
         }
@@ -249,7 +267,8 @@ async fn end(
     executed: &Executed,
     scope: &Scope,
 ) -> Result<(), StoreError> {
-    let written_before: BTreeSet<PbxUserId> = if claim.taken_over {
+    // under an earlier claim: by a worker that fell silent, or before the job was put back
+    let written_before: BTreeSet<PbxUserId> = if claim.epoch > 1 {
         intents::users_written(&shared.store, claim.job).await?.into_iter().collect()
     } else {
         BTreeSet::new()
@@ -264,6 +283,9 @@ async fn end(
         written_before: &written_before,
         everybody: *scope == Scope::All,
     };
-    finish::write(shared, journal, &work).await?;
+    let state = finish::write(shared, journal, &work).await?;
+    if matches!(state, JobState::Succeeded | JobState::Partly) {
+        authority::seen_by_job(shared, claim, snapshot, &Observation::JobWorked).await?;
+    }
     Ok(())
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Lease {
     trusted_until: Mutex<Instant>,
     give_way: AtomicBool,
+    forbidden: AtomicBool,
     /// Fires when the claim was taken over.
     pub(crate) lost: CancellationToken,
 }
@@ -26,6 +27,7 @@ impl Lease {
         Self {
             trusted_until: Mutex::new(asked_at + lease.saturating_sub(margin)),
             give_way: AtomicBool::new(false),
+            forbidden: AtomicBool::new(false),
             lost: CancellationToken::new(),
         }
     }
@@ -48,6 +50,22 @@ impl Lease {
     /// Nothing new should be started: a successor waits, or the process is asked to stop.
     pub(crate) fn ask_to_give_way(&self) {
         self.give_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing may be written any more: Auto Sync was switched off, or the authorization is gone.
+    pub(crate) fn forbid_writes(&self) {
+        self.forbidden.store(true, Ordering::Relaxed);
+        self.ask_to_give_way();
+    }
+
+    /// Whether writing was forbidden.
+    pub(crate) fn writes_forbidden(&self) -> bool {
+        self.forbidden.load(Ordering::Relaxed)
+    }
+
+    /// Whether a write may start now.
+    pub(crate) fn may_write(&self) -> bool {
+        self.may_start() && !self.writes_forbidden()
     }
 
     /// Whether users that have not been started should be left to the next job.

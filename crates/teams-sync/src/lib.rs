@@ -8,6 +8,8 @@
 //! number whose last write has no known outcome. Not promised: that a write is sent only once; it is sent when
 //! reading shows that it is needed.
 
+mod authority;
+mod canary;
 mod confirm;
 mod discovery;
 mod execute;
@@ -41,6 +43,7 @@ use tandem_wire::{Subjects, settings as wire};
 pub use crate::job::REQUIRED_ROLES;
 pub use crate::settings::TeamsSyncSettings;
 
+use crate::authority::Gate;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::policies::PolicyCache;
@@ -75,6 +78,7 @@ pub(crate) struct Shared {
     policies: PolicyCache,
     pace: Pace,
     tenants: Tenants,
+    gate: Gate,
     settings: TeamsSyncSettings,
 }
 
@@ -91,8 +95,10 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
         policies: PolicyCache::default(),
         pace: Pace::default(),
         tenants: Tenants::default(),
+        gate: Gate::default(),
         settings: settings.clone(),
     });
+    canary::start(ctx, &shared);
     let worker = Arc::new(Worker::new(Arc::clone(&shared), ctx));
     for consumer in [wire::due_auto(&parts.subjects), wire::due_manual(&parts.subjects)] {
         let (bus, stop, worker) = (parts.bus.clone(), ctx.shutdown.clone(), Arc::clone(&worker));

@@ -1,7 +1,8 @@
 //! Metrics of the role; documented in `docs/telemetry.md`.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter};
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use tandem_domain::authorization::{AuthorizationState, Reason};
 use tandem_domain::job::{Counts, JobState, JobType};
 use tandem_store::claims::{Claim, SettledJob};
 
@@ -14,6 +15,9 @@ pub(crate) struct Metrics {
     landed: Counter<u64>,
     taken_over: Counter<u64>,
     lists: Counter<u64>,
+    grants: Gauge<u64>,
+    own_fault: Gauge<u64>,
+    alarms: Counter<u64>,
 }
 
 /// Buckets in seconds around the promise of ten minutes.
@@ -43,6 +47,18 @@ impl Metrics {
                 .u64_counter("sync_microsoft_lists")
                 .with_description("Lists of Microsoft users read")
                 .build(),
+            grants: meter
+                .u64_gauge("sync_grant_state")
+                .with_description("Accounts by state of their authorization")
+                .build(),
+            own_fault: meter
+                .u64_gauge("sync_own_fault")
+                .with_description("1 while Microsoft refuses the provider's own credential")
+                .build(),
+            alarms: meter
+                .u64_counter("sync_alarms")
+                .with_description("Things that must not happen")
+                .build(),
         }
     }
 
@@ -51,7 +67,7 @@ impl Metrics {
             self.taken_over.add(1, &[]);
             return;
         }
-        if let Some(first) = claim.first_change_at {
+        if let Some(first) = claim.first_change_at.filter(|_| !claim.excused) {
             let late = (claim.started_at - first).as_seconds_f64();
             self.lateness.record(
                 late,
@@ -85,6 +101,20 @@ impl Metrics {
             let labels = [KeyValue::new("until", "landed"), KeyValue::new("type", job.job_type.as_str())];
             self.lateness.record((job.at - first).as_seconds_f64(), &labels);
         }
+    }
+
+    /// How authorizations stand; states that no account has are told as 0.
+    pub(crate) fn standing(&self, own_fault: bool, states: &[(String, i64)]) {
+        self.own_fault.record(u64::from(own_fault), &[]);
+        for state in AuthorizationState::ALL {
+            let accounts = states.iter().find(|(name, _)| name == state.as_str()).map_or(0, |(_, n)| *n);
+            let labels = [KeyValue::new("state", state.as_str())];
+            self.grants.record(u64::try_from(accounts).unwrap_or(0), &labels);
+        }
+    }
+
+    pub(crate) fn alarm(&self, reason: Reason) {
+        self.alarms.add(1, &[KeyValue::new("reason", reason.as_str())]);
     }
 
     pub(crate) fn landed(&self, users: usize) {

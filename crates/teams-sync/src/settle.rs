@@ -42,6 +42,10 @@ pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> R
 }
 
 async fn pass(shared: &Shared) -> Result<(), StoreError> {
+    if shared.gate.is_shut() {
+        // no tenant gives a token to anybody; what is due stays due
+        return Ok(());
+    }
     let mut by_account: BTreeMap<(AccountId, TenantId), Vec<ToSettle>> = BTreeMap::new();
     let hold = shared.settings.ladder(HOLD).max(SHORTEST_HOLD);
     for user in settling::take_to_settle(&shared.store, BATCH, hold).await? {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tandem_domain::job::JobType;
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::{Action, Step};
 use tandem_graph::{
     AssignNumber, ErrorClass, GraphError, OperationRef, OperationStatus, PolicyId, RequestIds, TenantClient,
 };
 use tandem_runtime::failpoint;
-use tandem_store::StoreError;
+use tandem_store::{StoreError, authorizations};
 use tandem_store::claims::NewEvent;
 use tandem_store::intents::{self, IntentEnd, NewIntent};
 use tandem_store::standing::{self, Stood};
@@ -46,6 +47,7 @@ pub(crate) struct Hands {
     pub(crate) client: TenantClient,
     pub(crate) journal: Journal,
     pub(crate) lease: Arc<Lease>,
+    pub(crate) job_type: JobType,
 }
 
 /// What Microsoft answered to the request of a step.
@@ -76,7 +78,7 @@ impl Hands {
             Some(_) => Some(self.client.operation_slot().await),
             None => None,
         };
-        if !self.lease.may_start() {
+        if !self.lease.may_start() || !self.may_write().await? {
             return Ok(StepEnd::NotStarted);
         }
         let intent = self.shared.ids.v7(&self.shared.clock);
@@ -102,6 +104,18 @@ impl Hands {
             }
             Err(error) => self.not_sent(step, intent, &error).await,
         }
+    }
+
+    /// Whether the job may go on writing. Auto Sync and the authorization are looked at again before each write, so
+    /// that none starts later than the one under way when either ended. A person's job is nobody else's to stop.
+    async fn may_write(&self) -> Result<bool, StoreError> {
+        if self.job_type == JobType::Auto
+            && !self.lease.writes_forbidden()
+            && !authorizations::may_write(&self.shared.store, self.journal.account).await?
+        {
+            self.lease.forbid_writes();
+        }
+        Ok(self.lease.may_write())
     }
 
     async fn open_intent(&self, step: &Step, id: Uuid, client_request_id: Uuid) -> Result<bool, StoreError> {
@@ -136,6 +150,9 @@ impl Hands {
     }
 
     async fn send(&self, step: &Step, id: Uuid) -> Result<Sent, GraphError> {
+        // a request may have to wait for its turn; whether it may be sent is asked again when that comes
+        let lease = Arc::clone(&self.lease);
+        let client = self.client.clone().with_start_check(Arc::new(move || lease.may_write()));
         match &step.action {
             Action::AssignNumber { number, location_id } => {
                 let request = AssignNumber {
@@ -143,26 +160,26 @@ impl Hands {
                     target: step.oid.0,
                     location_id: location_id.clone(),
                 };
-                let accepted = self.client.assign_number(&request, id).await?;
+                let accepted = client.assign_number(&request, id).await?;
                 Ok(Sent::Operation(accepted.operation, accepted.ids))
             }
             Action::UnassignNumber { number } => {
                 // the request names no holder, so who holds the number now is looked up first
-                let held = self.client.number_assignment_by_number(number.as_str()).await?;
+                let held = client.number_assignment_by_number(number.as_str()).await?;
                 if held.is_none_or(|held| held.holder() != Some(step.oid.0)) {
                     return Ok(Sent::NotNeeded);
                 }
-                let accepted = self.client.unassign_number(number.as_str(), id).await?;
+                let accepted = client.unassign_number(number.as_str(), id).await?;
                 Ok(Sent::Operation(accepted.operation, accepted.ids))
             }
             Action::AssignPolicy { policy_type, policy_id, .. } => {
                 let policy = PolicyId(policy_id.clone());
                 Ok(Sent::AtOnce(
-                    self.client.assign_policy(step.oid.0, &policy_type.0, &policy, id).await?.ids,
+                    client.assign_policy(step.oid.0, &policy_type.0, &policy, id).await?.ids,
                 ))
             }
             Action::UnassignPolicy { policy_type, .. } => {
-                Ok(Sent::AtOnce(self.client.unassign_policy(step.oid.0, &policy_type.0, id).await?.ids))
+                Ok(Sent::AtOnce(client.unassign_policy(step.oid.0, &policy_type.0, id).await?.ids))
             }
         }
     }
@@ -325,9 +342,8 @@ fn refusal_end(error: &GraphError, text: String) -> StepEnd {
         }
         ErrorClass::NotFound => StepEnd::Deferred { reason: DeferReason::NotInTeamsYet, text },
         ErrorClass::BadRequest => StepEnd::Failed { code: "refused_by_microsoft".to_owned(), text },
-        ErrorClass::Unauthorized | ErrorClass::Forbidden => {
-            StepEnd::Abort { code: "permission_missing", text }
-        }
+        ErrorClass::Unauthorized => StepEnd::Abort { code: "token_rejected", text },
+        ErrorClass::Forbidden => StepEnd::Abort { code: "permission_missing", text },
         ErrorClass::Token(kind) => StepEnd::Abort { code: crate::job::token_code(kind), text },
         ErrorClass::Stopped => StepEnd::NotStarted,
         _ => StepEnd::Deferred { reason: DeferReason::Transient, text },

@@ -7,7 +7,7 @@ use tandem_domain::JobId;
 use tandem_domain::job::JobType;
 use tandem_runtime::health::Check;
 use tandem_runtime::{BoxError, Ctx, chain, trace};
-use tandem_store::claims::{self, Claim};
+use tandem_store::claims::{self, Beat, Claim};
 use tandem_store::{Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
@@ -209,13 +209,16 @@ impl Worker {
         let settings = &self.shared.settings;
         match claims::heartbeat(&self.store, &settings.worker, mine, settings.lease).await {
             Ok(ours) => {
-                let ours: HashMap<JobId, bool> = ours.into_iter().collect();
+                let ours: HashMap<JobId, Beat> = ours.into_iter().map(|beat| (beat.job, beat)).collect();
                 let hand = self.hand();
                 for (job, epoch) in mine {
                     let Some(held) = hand.get(job).filter(|held| held.epoch == *epoch) else { continue };
                     match ours.get(job) {
-                        Some(give_way) => {
-                            held.lease.renewed(asked_at, settings.lease, settings.lease_margin, *give_way);
+                        Some(beat) => {
+                            held.lease.renewed(asked_at, settings.lease, settings.lease_margin, beat.give_way);
+                            if beat.forbidden {
+                                held.lease.forbid_writes();
+                            }
                         }
                         None => held.lease.lost.cancel(),
                     }

@@ -28,10 +28,12 @@ const WAIT_OUT: Duration = Duration::from_secs(60);
 /// Nobody waits so long for anything but a lock that is never given back.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-const FRESH: [&str; 5] = [
+const FRESH: [&str; 6] = [
     "truncate admin.accounts, change.log, queue.events cascade",
     "insert into admin.accounts (account_id, name, label, auto_sync, licences)
      select u, 'account' || i, 'account' || i, true, 9 from unnest($1::uuid[]) with ordinality as a (u, i)",
+    "insert into vault.authorizations (account_id, tenant_id, client_id, state, bound_by)
+     select u, gen_random_uuid(), 'test', 'healthy', 'test' from unnest($1::uuid[]) u",
     "insert into change.generations (account_id) select unnest($1::uuid[])",
     "insert into pbx.profiles (account_id, pbx_user_id, source, profile, digest)
      select u, 'ext-' || n, 'test', '{}', 0 from unnest($1::uuid[]) u, generate_series(0, 3) n",

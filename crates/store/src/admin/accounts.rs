@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tandem_domain::authorization::Reason;
 use tandem_domain::policy::{PolicyRule, Service};
 use tandem_domain::{AccountId, ObjectId, PbxUserId, TenantId};
 use time::OffsetDateTime;
@@ -26,7 +27,7 @@ statements! {
     /// Which customer of which source it is.
     BINDING = "select source, account_key from pbx.bindings where account_id = $1";
     /// Its tenant.
-    AUTHORIZATION = "select tenant_id, client_id, state, permissions, bound_by, bound_at, checked_at, detail
+    AUTHORIZATION = "select tenant_id, client_id, state, reason, since, permissions, bound_by, bound_at, checked_at, next_canary, detail
                        from vault.authorizations where account_id = $1";
     /// How many Microsoft users something of ours stands on.
     STANDING = "select count(*) from sync.standing where account_id = $1";
@@ -92,6 +93,10 @@ pub struct Authorization {
     pub client_id: String,
     /// `healthy`, `weakened`, `revoked` ...
     pub state: String,
+    /// Why, when it is not healthy.
+    pub reason: Option<Reason>,
+    /// Since when state and reason are what they are.
+    pub since: OffsetDateTime,
     /// Permissions seen.
     pub permissions: Vec<String>,
     /// Who bound it.
@@ -100,6 +105,8 @@ pub struct Authorization {
     pub bound_at: OffsetDateTime,
     /// When it was last proved.
     pub checked_at: Option<OffsetDateTime>,
+    /// When it is looked at again without a job.
+    pub next_canary: OffsetDateTime,
     /// What is wrong with it.
     pub detail: Option<String>,
 }
@@ -186,10 +193,13 @@ fn authorized(row: &PgRow) -> Authorization {
         tenant: TenantId(row.get("tenant_id")),
         client_id: row.get("client_id"),
         state: row.get("state"),
+        reason: row.get::<Option<&str>, _>("reason").and_then(Reason::parse),
+        since: row.get("since"),
         permissions: row.get("permissions"),
         bound_by: row.get("bound_by"),
         bound_at: row.get("bound_at"),
         checked_at: row.get("checked_at"),
+        next_canary: row.get("next_canary"),
         detail: row.get("detail"),
     }
 }

@@ -63,6 +63,10 @@ const ROWS: &[(&str, &str)] = &[
     ),
     ("vault.authorizations", "(account_id, tenant_id, client_id, state, bound_by) values ({a}, {u}, 'c', 'healthy', 't')"),
     (
+        "vault.authorization_history",
+        "(account_id, subject, from_state, to_state) values ({a}, 'authorization', 'none', 'healthy')",
+    ),
+    (
         "log.jobs",
         "(job_id, account_id, job_type, scope, state, queued_at, event_number)
          values (log.uuid_at(now() + {n} * interval '1 ms'), {a}, 'auto', 'changed', 'queued', now(), 1)",

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use tandem_runtime::config::duration;
 use tandem_store::Tx;
 use tandem_store::admin::accounts::{self, Account, Stands};
+use tandem_store::quarantine::{self, Shown};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Output;
+use super::{Output, standing};
 use crate::operator::Operator;
 use crate::screen::{self, Table};
 
@@ -20,7 +21,7 @@ pub(super) async fn list(operator: &Operator, output: Output) -> anyhow::Result<
     }
     if output == Output::Json {
         return screen::json(
-            &found.iter().map(|(account, stands)| document(account, stands)).collect::<Vec<_>>(),
+            &found.iter().map(|(account, stands, shown)| document(account, stands, shown)).collect::<Vec<_>>(),
         );
     }
     let mut table = Table::new([
@@ -34,7 +35,7 @@ pub(super) async fn list(operator: &Operator, output: Output) -> anyhow::Result<
         "DEFERRED",
         "HELD",
     ]);
-    for (account, stands) in &found {
+    for (account, stands, _) in &found {
         let settings = &account.settings;
         table.row([
             account.name.clone(),
@@ -54,12 +55,12 @@ pub(super) async fn list(operator: &Operator, output: Output) -> anyhow::Result<
 
 pub(super) async fn show(operator: &Operator, name: &str, output: Output) -> anyhow::Result<()> {
     let mut tx = operator.store.begin("accounts.show").await?;
-    let (account, stands) =
+    let (account, stands, shown) =
         one(&mut tx, name).await?.with_context(|| format!("there is no account {name}"))?;
     if output == Output::Json {
-        return screen::json(&document(&account, &stands));
+        return screen::json(&document(&account, &stands, &shown));
     }
-    for (title, value) in lines(&account, &stands) {
+    for (title, value) in lines(&account, &stands, &shown) {
         screen::line(&format!("{title:<22}{}", screen::one_line(&value)));
     }
     let mut table = Table::new(["PBX USER", "MICROSOFT USER", "SERVICE", "OWN NUMBER"]);
@@ -81,10 +82,11 @@ pub(super) async fn show(operator: &Operator, name: &str, output: Output) -> any
     Ok(())
 }
 
-async fn one(tx: &mut Tx, name: &str) -> anyhow::Result<Option<(Account, Stands)>> {
+async fn one(tx: &mut Tx, name: &str) -> anyhow::Result<Option<(Account, Stands, Shown)>> {
     let Some(account) = accounts::find(tx, name, false).await? else { return Ok(None) };
     let stands = accounts::stands(tx, account.account).await?;
-    Ok(Some((account, stands)))
+    let shown = quarantine::shown(tx, account.account).await?;
+    Ok(Some((account, stands, shown)))
 }
 
 fn millis(value: Option<i32>) -> String {
@@ -92,11 +94,11 @@ fn millis(value: Option<i32>) -> String {
     whole.map_or("default".to_owned(), |ms| duration::format(std::time::Duration::from_millis(ms)))
 }
 
-fn lines(account: &Account, stands: &Stands) -> Vec<(&'static str, String)> {
+fn lines(account: &Account, stands: &Stands, shown: &Shown) -> Vec<(&'static str, String)> {
     let settings = &account.settings;
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     let authorization = account.authorization.as_ref();
-    vec![
+    let mut lines = vec![
         ("Account", format!("{} ({})", account.name, account.account)),
         ("Label", settings.label.clone()),
         ("Auto Sync", if settings.auto_sync { "on" } else { "off" }.to_owned()),
@@ -120,18 +122,9 @@ fn lines(account: &Account, stands: &Stands) -> Vec<(&'static str, String)> {
                 .map_or("none".to_owned(), |(source, key)| format!("{source}, account key {key}")),
         ),
         ("Tenant", authorization.map_or("none".to_owned(), |stored| stored.tenant.to_string())),
-        (
-            "Authorization",
-            authorization.map_or("none".to_owned(), |stored| {
-                let detail = stored.detail.as_ref().map(|detail| format!("; {detail}")).unwrap_or_default();
-                format!(
-                    "{}, bound by {} at {}{detail}",
-                    stored.state,
-                    stored.bound_by,
-                    screen::time(Some(stored.bound_at))
-                )
-            }),
-        ),
+    ];
+    lines.extend(standing::lines(account, shown));
+    lines.extend([
         ("Generation", stands.generation.to_string()),
         (
             "Window opened, due",
@@ -140,10 +133,11 @@ fn lines(account: &Account, stands: &Stands) -> Vec<(&'static str, String)> {
         ("Deferred users", stands.deferred.to_string()),
         ("Held removals", stands.held.to_string()),
         ("Newest job", stands.last_job.map_or("none".to_owned(), |job| job.to_string())),
-    ]
+    ]);
+    lines
 }
 
-fn document(account: &Account, stands: &Stands) -> Value {
+fn document(account: &Account, stands: &Stands, shown: &Shown) -> Value {
     let time = |at: Option<OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
     let settings = &account.settings;
     let mappings: Vec<Value> = account
@@ -170,8 +164,11 @@ fn document(account: &Account, stands: &Stands) -> Value {
         "binding": account.binding.as_ref().map(|(source, key)| json!({ "source": source, "account_key": key })),
         "authorization": account.authorization.as_ref().map(|stored| json!({
             "tenant_id": stored.tenant, "client_id": stored.client_id, "state": stored.state,
+            "reason": stored.reason, "since": time(Some(stored.since)), "next_look": time(Some(stored.next_canary)),
             "permissions": stored.permissions, "bound_by": stored.bound_by, "bound_at": time(Some(stored.bound_at)),
             "checked_at": time(stored.checked_at), "detail": stored.detail })),
+        "quarantine": standing::document(shown),
+        "parked": shown.parked,
         "mappings": mappings,
         "policy_rules": account.rules,
         "gen": stands.generation,

@@ -3,6 +3,7 @@
 use tandem_graph::{ErrorClass, Graph, OperationRef, TenantClient, TokenErrorKind};
 use tandem_runtime::{Ctx, chain};
 use tandem_store::admin::accounts;
+use tandem_store::authorizations;
 use tandem_teams_sync::REQUIRED_ROLES;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -28,6 +29,7 @@ pub(super) async fn look(ctx: &Ctx, config: &Config, account: Option<&str>, find
         let bound = bound(&operator, account).await?;
         anyhow::Ok((graph, bound))
     };
+    own_fault(ctx, config, findings).await;
     match looked.await {
         Ok((Some(graph), Some((name, tenant)))) => try_account(ctx, &graph, &name, tenant, findings).await,
         Ok((_, None)) => {
@@ -36,6 +38,26 @@ pub(super) async fn look(ctx: &Ctx, config: &Config, account: Option<&str>, find
         }
         Ok((None, _)) => {}
         Err(error) => findings.error(AREA, format!("{error:#}"), "see the other findings first"),
+    }
+}
+
+/// Whether the roles found our own credential refused, and when.
+async fn own_fault(ctx: &Ctx, config: &Config, findings: &mut Findings) {
+    let Ok(operator) = Operator::new(ctx.clone(), config) else { return };
+    match authorizations::fault(&operator.store, None).await {
+        Ok(None) => {}
+        Ok(Some(fault)) => {
+            let text = format!(
+                "Microsoft refuses our own credential (app {}) since {}: the jobs of all tenants wait; {}",
+                fault.client_id,
+                crate::screen::time(Some(fault.since)),
+                fault.detail.as_deref().unwrap_or("no reason given")
+            );
+            let remedy = "renew the certificate, federation or secret of the app registration; the jobs then go on by \
+                          themselves within five minutes";
+            findings.error(AREA, text, remedy);
+        }
+        Err(error) => findings.error(AREA, chain(&error), "run `tandem migrate`"),
     }
 }
 
