@@ -82,7 +82,7 @@ async fn a_job_whose_permission_ends_in_the_middle_keeps_what_was_done() -> Resu
     let numbers: Vec<String> = (1..=8).map(|i| account.telephone(i)).collect();
     let edits: Vec<_> = numbers.iter().zip(1..).map(|(n, i)| (i, Some(n.as_str()))).collect();
     tester.save(&account, &edits).await?;
-    tester.until("select count(*) from queue.jobs where error_code = 'permission_missing'", 1).await;
+    tester.until("select count(*) from queue.jobs where error_code = 'permission_refused'", 1).await;
     assert_eq!(tester.requests("assignNumber").await?.len(), 3, "nothing is started after the refusal");
     tester.at_rest().await;
     assert_eq!(tester.numbers(&account, 8).await?.iter().flatten().count(), 8);
