@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_teams_sync::TeamsSyncSettings;
@@ -78,13 +78,21 @@ async fn f46_a_claims_challenge_is_met_with_one_fresh_token() -> Result<()> {
     tester.at_rest().await;
     let before = tester.requests("token").await?.len();
     // Graph turns away the token at hand, and consent stands
-    tester.switch(Method::POST, &format!("tenants/{}/revoke-tokens", account.tenant), None).await?;
+    let path = format!("tenants/{}/revoke-tokens", account.tenant);
+    let revoked = tester.switch(Method::POST, &path, None).await?;
+    // times in tokens are whole seconds: one of this second would be turned away as well
+    let valid_from = revoked["validFrom"].as_i64().context("since when")?;
+    let clock = tester.context().clock;
+    eventually(Duration::from_secs(5), || async {
+        (clock.now().unix_timestamp() >= valid_from).then_some(())
+    })
+    .await;
     tester.save(&account, &[(2, Some("+12125550102"))]).await?;
     tester.at_rest().await;
     assert_eq!(tester.jobs(&account).await?, ["succeeded", "succeeded"]);
     assert_eq!(grant(&tester, &account).await?, ("healthy".to_owned(), None));
     let fetched = tester.requests("token").await?.len() - before;
-    assert!((1..=2).contains(&fetched), "{fetched} tokens for one challenge (a token may date from its second)");
+    assert_eq!(fetched, 1, "one fresh token for one challenge");
     tester.finish().await
 }
 
@@ -111,7 +119,9 @@ async fn f46_a_token_that_is_rejected_when_fresh_puts_the_account_into_quarantin
     // a new change waits in quarantine: it is queued, says why, and asks nothing of Microsoft
     let before = tester.stat("requests").await?;
     tester.save(&account, &[(2, Some("+12125550102"))]).await?;
-    tester.until("select count(*) from queue.jobs where state = 'queued' and parked = 'not_authorized'", 1).await;
+    tester
+        .until("select count(*) from queue.jobs where state = 'queued' and parked = 'not_authorized'", 1)
+        .await;
     assert_eq!(tester.stat("requests").await?, before, "no reads while it waits");
     tester.no_faults().await?;
     look_now(&tester, &account).await?;
@@ -145,14 +155,20 @@ async fn f47_every_answer_of_the_login_makes_the_state_it_means() -> Result<()> 
         accounts.push((account, expected));
     }
     // what says nothing changes nothing
-    for (code, error, status) in [(90033, "temporarily_unavailable", 503), (900_144, "invalid_request", 400)] {
+    for (code, error, status) in [(90033, "temporarily_unavailable", 503), (900_144, "invalid_request", 400)]
+    {
         let account = tester.account(1).await?;
         let action = json!({ "type": "tokenError", "code": code, "error": error, "status": status });
         tester.fault(&json!({ "kind": "token", "tenant": account.tenant, "action": action })).await?;
         look_now(&tester, &account).await?;
         accounts.push((account, ("healthy".to_owned(), None)));
     }
-    tester.until("select count(*) from vault.authorizations where next_canary > now() + interval '20 seconds'", 9).await;
+    tester
+        .until(
+            "select count(*) from vault.authorizations where next_canary > now() + interval '100 seconds'",
+            9,
+        )
+        .await;
     for (account, expected) in &accounts {
         assert_eq!(&grant(&tester, account).await?, expected, "{}", account.name);
     }
@@ -174,10 +190,13 @@ async fn f48_a_permission_taken_back_is_named_and_a_new_consent_makes_due_what_w
     look_now(&tester, &account).await?;
     until_grant(&tester, &account, "weakened").await;
     assert_eq!(grant(&tester, &account).await?, is("weakened", "permission_missing"));
-    let named = "select count(*) from vault.authorizations where detail like '%TeamsTelephoneNumber.ReadWrite.All%'";
+    let named =
+        "select count(*) from vault.authorizations where detail like '%TeamsTelephoneNumber.ReadWrite.All%'";
     assert_eq!(tester.count(named).await?, 1);
     tester.save(&account, &[(1, Some("+12125550101"))]).await?;
-    tester.until("select count(*) from queue.jobs where state = 'queued' and parked = 'not_authorized'", 1).await;
+    tester
+        .until("select count(*) from queue.jobs where state = 'queued' and parked = 'not_authorized'", 1)
+        .await;
     let reads = tester.stat("requests").await?;
     tester.consent(&account, None).await?;
     bound_anew(&tester, &account).await?;
@@ -202,7 +221,12 @@ async fn f48_a_refusal_of_writes_only_is_quarantine_without_a_loop_of_reads() ->
     tester.until("select count(*) from queue.jobs where state = 'queued' and parked = 'quarantine'", 1).await;
     // a question that works does not heal what was refused
     look_now(&tester, &account).await?;
-    tester.until("select count(*) from vault.authorizations where next_canary > now() + interval '1 minute'", 1).await;
+    tester
+        .until(
+            "select count(*) from vault.authorizations where next_canary > now() + interval '100 seconds'",
+            1,
+        )
+        .await;
     assert_eq!(grant(&tester, &account).await?, is("weakened", "permission_refused"));
     assert!(tester.stat("requests").await? - before <= 3, "a token and a question");
     // a person may try at any time, and the first success ends it
@@ -221,7 +245,8 @@ async fn f49_an_answer_of_another_tenant_stops_everything_before_any_write() -> 
     let account = tester.account(1).await?;
     let other = tester.account(1).await?;
     // the token is right, the tenant's record is of somebody else
-    let record = json!({ "value": [{ "id": other.tenant, "displayName": "Somebody else", "verifiedDomains": [] }] });
+    let record =
+        json!({ "value": [{ "id": other.tenant, "displayName": "Somebody else", "verifiedDomains": [] }] });
     let action = json!({ "type": "respond", "status": 200, "body": record });
     tester.fault(&json!({ "kind": "organization", "tenant": account.tenant, "action": action })).await?;
     roles(&mut tester, &stoic()).await?;
@@ -229,7 +254,9 @@ async fn f49_an_answer_of_another_tenant_stops_everything_before_any_write() -> 
     until_grant(&tester, &account, "blocked").await;
     assert_eq!(grant(&tester, &account).await?, is("blocked", "wrong_tenant"));
     tester.save(&account, &[(1, Some("+12125550101"))]).await?;
-    tester.until("select count(*) from queue.jobs where state = 'queued' and parked = 'not_authorized'", 1).await;
+    tester
+        .until("select count(*) from queue.jobs where state = 'queued' and parked = 'not_authorized'", 1)
+        .await;
     assert_eq!(tester.stat("writes").await?, 0);
     assert_eq!(grant(&tester, &other).await?, ("healthy".to_owned(), None));
     tester.no_faults().await?;
@@ -255,7 +282,10 @@ async fn f50_a_tenant_that_is_gone_is_said_so() -> Result<()> {
 }
 
 /// Twelve users one after the other; what happens while the third is under way stops the rest.
-async fn in_the_middle(tester: &mut Tester, act: impl AsyncFn(&Tester, &Account) -> Result<()>) -> Result<Account> {
+async fn in_the_middle(
+    tester: &mut Tester,
+    act: impl AsyncFn(&Tester, &Account) -> Result<()>,
+) -> Result<Account> {
     let account = tester.account(12).await?;
     tester.settings(&json!({ "operationLatencyMs": 400 })).await?;
     tester.debouncer().await?;
@@ -358,7 +388,9 @@ async fn e36_a_manual_job_works_with_auto_sync_off_and_heals_what_was_revoked() 
     assert_eq!(failures, [1], "what a person tried moves no ladder");
     tester.consent(&account, None).await?;
     tester.request(&account, "changed").await?;
-    tester.until("select count(*) from queue.jobs where state = 'succeeded' and job_type = 'manual'", 1).await;
+    tester
+        .until("select count(*) from queue.jobs where state = 'succeeded' and job_type = 'manual'", 1)
+        .await;
     tester.at_rest().await;
     assert_eq!(grant(&tester, &account).await?, ("healthy".to_owned(), None));
     assert_eq!(tester.teams(&account, 1).await?.number.as_deref(), Some("+12125550101"));

@@ -57,7 +57,9 @@ async fn f47_an_expired_credential_parks_the_jobs_of_all_tenants_and_disconnects
     for account in &accounts {
         tester.save(account, &[(1, Some("+12125550101"))]).await?;
     }
-    tester.until("select count(*) from queue.jobs where state = 'queued' and parked = 'own_credential'", 6).await;
+    tester
+        .until("select count(*) from queue.jobs where state = 'queued' and parked = 'own_credential'", 6)
+        .await;
     tester.until("select count(*) from vault.apps where state = 'own_fault'", 1).await;
     nobody_is_to_blame(&tester).await?;
     // from now on one question at a time, whatever waits
@@ -95,7 +97,9 @@ async fn f47_a_credential_that_ends_in_the_middle_of_a_job_loses_and_repeats_not
     let numbers: Vec<String> = (1..=8).map(|i| account.telephone(i)).collect();
     let edits: Vec<_> = numbers.iter().zip(1..).map(|(n, i)| (i, Some(n.as_str()))).collect();
     tester.save(&account, &edits).await?;
-    tester.until("select count(*) from queue.jobs where state = 'queued' and parked = 'own_credential'", 1).await;
+    tester
+        .until("select count(*) from queue.jobs where state = 'queued' and parked = 'own_credential'", 1)
+        .await;
     nobody_is_to_blame(&tester).await?;
     tester.no_faults().await?;
     tester.at_rest().await;

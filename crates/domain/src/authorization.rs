@@ -78,7 +78,9 @@ impl Reason {
             Self::TenantGone => "Microsoft does not know the tenant any more",
             Self::PolicyBlocked => "a policy of the tenant keeps the application out",
             Self::WrongTenant => "Microsoft answered for another tenant; nothing was written",
-            Self::OwnCredential => "the credential of the customer's own app registration is refused or expired",
+            Self::OwnCredential => {
+                "the credential of the customer's own app registration is refused or expired"
+            }
         }
     }
 

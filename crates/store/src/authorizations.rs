@@ -81,8 +81,8 @@ pub struct Stored {
 
 fn stored(row: &PgRow, work: &'static str) -> Result<Stored, StoreError> {
     let unknown = |column| StoreError::Inconsistent { work, column };
-    let state = AuthorizationState::parse(row.get("state"))
-        .ok_or_else(|| unknown("vault.authorizations.state"))?;
+    let state =
+        AuthorizationState::parse(row.get("state")).ok_or_else(|| unknown("vault.authorizations.state"))?;
     let reason = row
         .get::<Option<&str>, _>("reason")
         .map(|text| Reason::parse(text).ok_or_else(|| unknown("vault.authorizations.reason")))
@@ -273,7 +273,11 @@ pub async fn works(store: &Store, client_id: &str) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn take_probe(store: &Store, fault: &Fault, wait: Duration) -> Result<Option<TenantId>, StoreError> {
+pub async fn take_probe(
+    store: &Store,
+    fault: &Fault,
+    wait: Duration,
+) -> Result<Option<TenantId>, StoreError> {
     let failed = |source| StoreError::of("apps.probe", source);
     let probes = i32::try_from(fault.probes).unwrap_or(i32::MAX);
     let taken = sqlx::query(PROBE)

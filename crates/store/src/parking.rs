@@ -106,13 +106,10 @@ pub async fn put_back(tx: &mut Tx, claim: &Claim, why: &str, detail: &str) -> Re
     if claim.job_type != JobType::Manual {
         return Ok(PutBack::GivenUpFor(waiting, None));
     }
-    let row = sqlx::query(INHERIT)
-        .bind(waiting.0)
-        .bind(claim.job.0)
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(&failed)?;
+    let row =
+        sqlx::query(INHERIT).bind(waiting.0).bind(claim.job.0).fetch_one(&mut **tx).await.map_err(&failed)?;
     let (number, data): (i64, Value) = (row.get("event_number"), row.get("data"));
-    let merged = append_numbered(tx, claim.account, waiting, number, NewEvent { kind: "merged", data }).await?;
+    let merged =
+        append_numbered(tx, claim.account, waiting, number, NewEvent { kind: "merged", data }).await?;
     Ok(PutBack::GivenUpFor(waiting, Some(merged)))
 }

@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tandem_domain::{AccountId, TenantId};
 use tandem_domain::authorization::{self, Effect, Observation, Owner, Reason, Standing, Verdict};
 use tandem_domain::job::JobType;
+use tandem_domain::{AccountId, TenantId};
 use tandem_graph::{ErrorClass, GraphError, TokenErrorKind, Unusable};
 use tandem_runtime::chain;
 use tandem_store::authorizations::{self, Stored};
@@ -147,7 +147,8 @@ async fn provider_fault(shared: &Shared, tenant: TenantId, said: &str) -> Result
     if shared.gate.is_shut() {
         return Ok(true);
     }
-    if let Some(other) = authorizations::other_tenant(&shared.store, shared.graph.client_id(), tenant).await? {
+    if let Some(other) = authorizations::other_tenant(&shared.store, shared.graph.client_id(), tenant).await?
+    {
         let client = shared.graph.tenant(other.0);
         client.forget_token().await;
         if client.token_info().await.is_ok() {
@@ -159,7 +160,8 @@ async fn provider_fault(shared: &Shared, tenant: TenantId, said: &str) -> Result
     let wait = shared.settings.ladder(authorization::probe_wait(0));
     if authorizations::at_fault(&shared.store, shared.graph.client_id(), said, wait).await? {
         tracing::error!(
-            error.code = Reason::OwnCredential.as_str(), detail = said,
+            error.code = Reason::OwnCredential.as_str(),
+            detail = said,
             "Microsoft refuses our own credential: the jobs of all tenants wait, no customer is to blame"
         );
     }

@@ -113,7 +113,9 @@ async fn stand(shared: &Shared, check: &Check) -> Result<(), StoreError> {
 /// Asks one tenant for a token, if nobody else does.
 async fn works_again(shared: &Shared, fault: &Fault) -> Result<bool, StoreError> {
     let wait = authority::wait(shared, authorization::probe_wait(fault.probes.saturating_add(1)));
-    let Some(tenant) = authorizations::take_probe(&shared.store, fault, wait).await? else { return Ok(false) };
+    let Some(tenant) = authorizations::take_probe(&shared.store, fault, wait).await? else {
+        return Ok(false);
+    };
     let client = shared.graph.tenant(tenant.0).with_max_wait(PATIENCE);
     client.forget_token().await;
     if let Err(error) = client.token_info().await {

@@ -133,8 +133,13 @@ async fn work(
     let from = claim.from_gen.unwrap_or(snapshot.covered);
     keep_plan(claim, journal, &plan, from, snapshot.generation).await?;
 
-    let hands =
-        Hands { shared: Arc::clone(shared), client, journal: journal.clone(), lease: Arc::clone(lease), job_type: claim.job_type };
+    let hands = Hands {
+        shared: Arc::clone(shared),
+        client,
+        journal: journal.clone(),
+        lease: Arc::clone(lease),
+        job_type: claim.job_type,
+    };
     let mut executed = execute::run(&hands, &plan).await?;
     if let Some((code, text)) = executed.abort.take() {
         match authority::met(shared, claim, code, text).await? {

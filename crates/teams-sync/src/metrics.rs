@@ -55,10 +55,7 @@ impl Metrics {
                 .u64_gauge("sync_own_fault")
                 .with_description("1 while Microsoft refuses the provider's own credential")
                 .build(),
-            alarms: meter
-                .u64_counter("sync_alarms")
-                .with_description("Things that must not happen")
-                .build(),
+            alarms: meter.u64_counter("sync_alarms").with_description("Things that must not happen").build(),
         }
     }
 

@@ -11,10 +11,10 @@ use tandem_graph::{
     AssignNumber, ErrorClass, GraphError, OperationRef, OperationStatus, PolicyId, RequestIds, TenantClient,
 };
 use tandem_runtime::failpoint;
-use tandem_store::{StoreError, authorizations};
 use tandem_store::claims::NewEvent;
 use tandem_store::intents::{self, IntentEnd, NewIntent};
 use tandem_store::standing::{self, Stood};
+use tandem_store::{StoreError, authorizations};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -174,9 +174,7 @@ impl Hands {
             }
             Action::AssignPolicy { policy_type, policy_id, .. } => {
                 let policy = PolicyId(policy_id.clone());
-                Ok(Sent::AtOnce(
-                    client.assign_policy(step.oid.0, &policy_type.0, &policy, id).await?.ids,
-                ))
+                Ok(Sent::AtOnce(client.assign_policy(step.oid.0, &policy_type.0, &policy, id).await?.ids))
             }
             Action::UnassignPolicy { policy_type, .. } => {
                 Ok(Sent::AtOnce(client.unassign_policy(step.oid.0, &policy_type.0, id).await?.ids))

@@ -215,7 +215,12 @@ impl Worker {
                     let Some(held) = hand.get(job).filter(|held| held.epoch == *epoch) else { continue };
                     match ours.get(job) {
                         Some(beat) => {
-                            held.lease.renewed(asked_at, settings.lease, settings.lease_margin, beat.give_way);
+                            held.lease.renewed(
+                                asked_at,
+                                settings.lease,
+                                settings.lease_margin,
+                                beat.give_way,
+                            );
                             if beat.forbidden {
                                 held.lease.forbid_writes();
                             }

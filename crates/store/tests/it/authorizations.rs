@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use sqlx::PgPool;
 use tandem_domain::authorization::{Reason, Standing};
 use tandem_domain::job::JobType;
@@ -32,16 +33,15 @@ fn account(n: u128) -> AccountId {
 
 impl World {
     /// `n` accounts with Auto Sync, each with a queued Auto job.
-    async fn new(n: u128) -> Self {
-        let pg = database::migrated().await.unwrap();
-        let owner = PgPool::connect(&pg.url).await.unwrap();
+    async fn new(n: u128) -> Result<Self> {
+        let pg = database::migrated().await?;
+        let owner = PgPool::connect(&pg.url).await?;
         for i in 1..=n {
             sqlx::query("insert into admin.accounts (account_id, name, label, auto_sync, licences) values ($1, $2, $2, true, 1)")
                 .bind(account(i).0)
                 .bind(format!("account{i}"))
                 .execute(&owner)
-                .await
-                .unwrap();
+                .await?;
             sqlx::query(
                 "insert into vault.authorizations (account_id, tenant_id, client_id, state, bound_by)
                  values ($1, $2, $3, 'healthy', 'test')",
@@ -50,22 +50,22 @@ impl World {
             .bind(Uuid::from_u128(0xf000 + i))
             .bind(APP)
             .execute(&owner)
-            .await
-            .unwrap();
+            .await?;
         }
         let store = database::store(&pg, Login::TeamsSync);
-        Self { _pg: pg, owner, store }
+        Ok(Self { _pg: pg, owner, store })
     }
 
-    async fn run(&self, sql: &'static str) {
-        sqlx::query(sql).execute(&self.owner).await.unwrap();
+    async fn run(&self, sql: &'static str) -> Result<()> {
+        sqlx::query(sql).execute(&self.owner).await?;
+        Ok(())
     }
 
-    async fn texts(&self, sql: &'static str) -> Vec<String> {
-        sqlx::query_scalar(sql).fetch_all(&self.owner).await.unwrap()
+    async fn texts(&self, sql: &'static str) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(sql).fetch_all(&self.owner).await?)
     }
 
-    async fn queue(&self, i: u128, job_type: &'static str) -> JobId {
+    async fn queue(&self, i: u128, job_type: &'static str) -> Result<JobId> {
         static JOBS: AtomicU64 = AtomicU64::new(1);
         let nth = u128::from(JOBS.fetch_add(1, Ordering::Relaxed));
         let job = JobId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | nth));
@@ -77,52 +77,51 @@ impl World {
         .bind(account(i).0)
         .bind(job_type)
         .execute(&self.owner)
-        .await
-        .unwrap();
-        job
+        .await?;
+        Ok(job)
     }
 
-    async fn claim(&self, job_type: JobType) -> Vec<claims::Claim> {
-        claims::claim(&self.store, "worker", job_type, 100, LEASE).await.unwrap()
+    async fn claim(&self, job_type: JobType) -> Result<Vec<claims::Claim>> {
+        Ok(claims::claim(&self.store, "worker", job_type, 100, LEASE).await?)
     }
 
-    async fn record(&self, i: u128, standing: Standing) {
-        let mut tx = self.store.begin("test.record").await.unwrap();
-        authorizations::record(&mut tx, account(i), standing, Some("as Microsoft said"), None).await.unwrap();
-        tx.commit().await.unwrap();
+    async fn record(&self, i: u128, standing: Standing) -> Result<()> {
+        let mut tx = self.store.begin("test.record").await?;
+        authorizations::record(&mut tx, account(i), standing, Some("as Microsoft said"), None).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// A try that fails; tells how long to wait for the next, and whether Auto Sync was switched off.
-    async fn fail(&self, i: u128, cause: Cause) -> (Duration, bool) {
-        let mut tx = self.store.begin("test.fail").await.unwrap();
-        let before = quarantine::standing(&mut tx, account(i), 1.0).await.unwrap();
+    async fn fail(&self, i: u128, cause: Cause) -> Result<(Duration, bool)> {
+        let mut tx = self.store.begin("test.fail").await?;
+        let before = quarantine::standing(&mut tx, account(i), 1.0).await?;
         let next = next(&before, Trial::Failed(Some(cause)));
-        let wait = Duration::try_from(next.retry.unwrap()).unwrap();
-        let off = quarantine::failed(&mut tx, account(i), &before, &next, wait, None).await.unwrap();
-        tx.commit().await.unwrap();
-        (wait, off)
+        let wait = Duration::try_from(next.retry.context("no retry")?)?;
+        let off = quarantine::failed(&mut tx, account(i), &before, &next, wait, None).await?;
+        tx.commit().await?;
+        Ok((wait, off))
     }
 
-    async fn mark(&self) -> Vec<(AccountId, String, Option<String>)> {
-        let mut tx = self.store.begin("test.mark").await.unwrap();
-        let events = parking::mark(&mut tx, 100).await.unwrap();
-        tx.commit().await.unwrap();
+    async fn mark(&self) -> Result<Vec<(AccountId, String, Option<String>)>> {
+        let mut tx = self.store.begin("test.mark").await?;
+        let events = parking::mark(&mut tx, 100).await?;
+        tx.commit().await?;
         let reason = |data: &serde_json::Value| data["reason"].as_str().map(str::to_owned);
-        let mut told: Vec<_> =
-            events.iter().map(|e| (e.account, e.kind.clone(), reason(&e.data))).collect();
+        let mut told: Vec<_> = events.iter().map(|e| (e.account, e.kind.clone(), reason(&e.data))).collect();
         told.sort_unstable();
-        told
+        Ok(told)
     }
 }
 
 #[tokio::test]
 async fn i21_forty_days_in_quarantine_are_tried_32_times() {
-    let world = World::new(1).await;
+    let world = World::new(1).await.unwrap();
     let mut at = Duration::ZERO;
     let mut tries = Vec::new();
     let off = loop {
         tries.push(at);
-        let (wait, off) = world.fail(1, REVOKED).await;
+        let (wait, off) = world.fail(1, REVOKED).await.unwrap();
         if off || at > Duration::from_secs(40 * 86_400) {
             break off;
         }
@@ -135,7 +134,8 @@ async fn i21_forty_days_in_quarantine_are_tried_32_times() {
         .execute(&world.owner)
         .await
         .unwrap();
-        let due = world.texts("select account_id::text from sync.accounts where retry_at <= now()").await;
+        let due =
+            world.texts("select account_id::text from sync.accounts where retry_at <= now()").await.unwrap();
         assert_eq!(due.len(), 1, "due when its wait is over, after {tries:?}");
     };
     assert!(off);
@@ -143,24 +143,27 @@ async fn i21_forty_days_in_quarantine_are_tried_32_times() {
     let days = at.as_secs_f64() / 86_400.0;
     assert!((27.99..28.01).contains(&days), "switched off after {days} days");
     assert_eq!(tries.len(), 32, "{tries:?}");
-    assert_eq!(world.texts("select name from admin.accounts where auto_sync").await, Vec::<String>::new());
+    assert_eq!(
+        world.texts("select name from admin.accounts where auto_sync").await.unwrap(),
+        Vec::<String>::new()
+    );
     let history = "select subject || ' ' || from_state || ' ' || to_state || ' ' || reason from vault.authorization_history
                     where subject <> 'authorization' order by id";
     assert_eq!(
-        world.texts(history).await,
+        world.texts(history).await.unwrap(),
         ["quarantine none quarantine authorization_revoked", "auto_sync on off authorization_revoked"]
     );
 }
 
 #[tokio::test]
 async fn i21_a_consent_that_is_back_ends_the_quarantine_and_makes_due_what_failed() {
-    let world = World::new(2).await;
+    let world = World::new(2).await.unwrap();
     // the first account has a failed job, the second was found out by its canary
     for i in [1, 2] {
-        world.record(i, Standing::because(Reason::Revoked)).await;
-        world.fail(i, REVOKED).await;
+        world.record(i, Standing::because(Reason::Revoked)).await.unwrap();
+        world.fail(i, REVOKED).await.unwrap();
     }
-    let job = world.queue(1, "auto").await;
+    let job = world.queue(1, "auto").await.unwrap();
     sqlx::query(
         "update queue.jobs set state = 'failed', started_at = now(), finished_at = now(), error_code = 'authorization_revoked' where job_id = $1",
     )
@@ -176,31 +179,31 @@ async fn i21_a_consent_that_is_back_ends_the_quarantine_and_makes_due_what_faile
         .unwrap();
     assert_eq!(quarantine::heal(&world.store, 10).await.unwrap(), []);
     // an operator binds both anew, and knows of states only
-    world.run("update vault.authorizations set state = 'healthy'").await;
+    world.run("update vault.authorizations set state = 'healthy'").await.unwrap();
     let mut healed = quarantine::heal(&world.store, 10).await.unwrap();
     healed.sort_unstable();
     assert_eq!(healed, [account(1), account(2)]);
     assert_eq!(quarantine::heal(&world.store, 10).await.unwrap(), []);
     let left = "select a.name || ' ' || s.failures || ' ' || coalesce(s.retry_at <= now(), false) from sync.accounts s
                   join admin.accounts a using (account_id) where quarantined_at is null order by 1";
-    assert_eq!(world.texts(left).await, ["account1 1 true", "account2 0 false"]);
+    assert_eq!(world.texts(left).await.unwrap(), ["account1 1 true", "account2 0 false"]);
 }
 
 #[tokio::test]
 async fn every_change_of_an_authorization_is_on_record() {
-    let world = World::new(1).await;
-    world.record(1, Standing::because(Reason::PermissionMissing)).await;
-    world.record(1, Standing::because(Reason::PermissionMissing)).await;
-    world.record(1, Standing::because(Reason::PolicyBlocked)).await;
-    world.record(1, Standing::because(Reason::WrongTenant)).await;
+    let world = World::new(1).await.unwrap();
+    world.record(1, Standing::because(Reason::PermissionMissing)).await.unwrap();
+    world.record(1, Standing::because(Reason::PermissionMissing)).await.unwrap();
+    world.record(1, Standing::because(Reason::PolicyBlocked)).await.unwrap();
+    world.record(1, Standing::because(Reason::WrongTenant)).await.unwrap();
     // as a command of an operator would, or a release that knows no reasons
-    world.run("update vault.authorizations set state = 'revoked', detail = null").await;
-    world.run("update vault.authorizations set state = 'healthy', detail = null").await;
-    world.run("update vault.authorizations set checked_at = now()").await;
+    world.run("update vault.authorizations set state = 'revoked', detail = null").await.unwrap();
+    world.run("update vault.authorizations set state = 'healthy', detail = null").await.unwrap();
+    world.run("update vault.authorizations set checked_at = now()").await.unwrap();
     let history = "select from_state || ' ' || to_state || ' ' || coalesce(reason, '-') || ' ' || by_login
                      from vault.authorization_history order by id";
     assert_eq!(
-        world.texts(history).await,
+        world.texts(history).await.unwrap(),
         [
             "none healthy - postgres",
             "healthy weakened permission_missing tandem_teams_sync",
@@ -214,8 +217,8 @@ async fn every_change_of_an_authorization_is_on_record() {
 
 #[tokio::test]
 async fn two_workers_never_look_at_the_same_authorization() {
-    let world = World::new(40).await;
-    world.run("update vault.authorizations set next_canary = now() - interval '1 minute'").await;
+    let world = World::new(40).await.unwrap();
+    world.run("update vault.authorizations set next_canary = now() - interval '1 minute'").await.unwrap();
     let other = database::store(&world._pg, Login::TeamsSync);
     let take = |store: &Store| {
         let store = store.clone();
@@ -232,32 +235,40 @@ async fn two_workers_never_look_at_the_same_authorization() {
 
 #[tokio::test]
 async fn tenants_are_looked_at_all_over_the_day() {
-    let world = World::new(48).await;
+    let world = World::new(48).await.unwrap();
     let hours = "select count(distinct extract(hour from next_canary))::text from vault.authorizations";
-    let hours: i64 = world.texts(hours).await[0].parse().unwrap();
+    let hours: i64 = world.texts(hours).await.unwrap()[0].parse().unwrap();
     // 48 tenants at random in 24 hours: fewer than 10 hours is as good as impossible
     assert!(hours >= 10, "{hours}");
 }
 
 #[tokio::test]
 async fn f47_while_our_own_credential_is_refused_no_job_of_its_tenants_starts() {
-    let world = World::new(3).await;
-    world.run("update vault.authorizations set client_id = 'the-customer' where tenant_id = '00000000-0000-0000-0000-00000000f003'").await;
-    let [first, _, own] = [world.queue(1, "auto").await, world.queue(2, "manual").await, world.queue(3, "auto").await];
+    let world = World::new(3).await.unwrap();
+    world.run("update vault.authorizations set client_id = 'the-customer' where tenant_id = '00000000-0000-0000-0000-00000000f003'").await.unwrap();
+    let [first, _, own] = [
+        world.queue(1, "auto").await.unwrap(),
+        world.queue(2, "manual").await.unwrap(),
+        world.queue(3, "auto").await.unwrap(),
+    ];
     assert!(authorizations::at_fault(&world.store, APP, "expired", Duration::ZERO).await.unwrap());
-    assert!(!authorizations::at_fault(&world.store, APP, "expired", Duration::ZERO).await.unwrap(), "no news");
-    let claimed: Vec<JobId> = world.claim(JobType::Auto).await.iter().map(|claim| claim.job).collect();
+    assert!(
+        !authorizations::at_fault(&world.store, APP, "expired", Duration::ZERO).await.unwrap(),
+        "no news"
+    );
+    let claimed: Vec<JobId> =
+        world.claim(JobType::Auto).await.unwrap().iter().map(|claim| claim.job).collect();
     assert_eq!(claimed, [own], "the customer with an app of its own goes on");
-    assert!(world.claim(JobType::Manual).await.is_empty());
+    assert!(world.claim(JobType::Manual).await.unwrap().is_empty());
     let why = |reason: &str| Some(reason.to_owned());
     assert_eq!(
-        world.mark().await,
+        world.mark().await.unwrap(),
         [
             (account(1), "parked".to_owned(), why("own_credential")),
             (account(2), "parked".to_owned(), why("own_credential"))
         ]
     );
-    assert_eq!(world.mark().await, [], "said once");
+    assert_eq!(world.mark().await.unwrap(), [], "said once");
     // one tenant is asked at a time, another one each time
     let fault = authorizations::fault(&world.store, Some(APP)).await.unwrap().unwrap();
     let asked = authorizations::take_probe(&world.store, &fault, Duration::ZERO).await.unwrap();
@@ -267,23 +278,24 @@ async fn f47_while_our_own_credential_is_refused_no_job_of_its_tenants_starts() 
     let another = authorizations::take_probe(&world.store, &fault, Duration::ZERO).await.unwrap();
     assert!(another.is_some() && another != asked);
     assert!(authorizations::works(&world.store, APP).await.unwrap());
-    assert_eq!(world.mark().await.len(), 2);
-    let claim = world.claim(JobType::Auto).await.remove(0);
+    assert_eq!(world.mark().await.unwrap().len(), 2);
+    let claim = world.claim(JobType::Auto).await.unwrap().remove(0);
     assert_eq!((claim.job, claim.excused), (first, false), "our own fault excuses no lateness");
-    assert_eq!(world.claim(JobType::Manual).await.len(), 1);
+    assert_eq!(world.claim(JobType::Manual).await.unwrap().len(), 1);
     let none = "select account_id::text from sync.accounts";
-    assert_eq!(world.texts(none).await, Vec::<String>::new(), "nobody was counted as failed");
+    assert_eq!(world.texts(none).await.unwrap(), Vec::<String>::new(), "nobody was counted as failed");
     assert!(authorizations::fault(&world.store, Some(BROUGHT)).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_job_that_is_put_back_is_as_if_it_had_not_been_claimed() {
-    let world = World::new(2).await;
-    let (lone, second) = (world.queue(1, "auto").await, world.queue(2, "manual").await);
-    let claims = [world.claim(JobType::Auto).await, world.claim(JobType::Manual).await].concat();
+    let world = World::new(2).await.unwrap();
+    let (lone, second) = (world.queue(1, "auto").await.unwrap(), world.queue(2, "manual").await.unwrap());
+    let claims =
+        [world.claim(JobType::Auto).await.unwrap(), world.claim(JobType::Manual).await.unwrap()].concat();
     // meanwhile the second account gets another job
-    let waiting = world.queue(2, "auto").await;
-    world.run("update queue.jobs set person = 'admin', reason = 'asked', scope = 'all' where state = 'running' and job_type = 'manual'").await;
+    let waiting = world.queue(2, "auto").await.unwrap();
+    world.run("update queue.jobs set person = 'admin', reason = 'asked', scope = 'all' where state = 'running' and job_type = 'manual'").await.unwrap();
     for claim in &claims {
         let mut tx = world.store.begin("test.put_back").await.unwrap();
         let back = parking::put_back(&mut tx, claim, "own_credential", "refused").await.unwrap();
@@ -301,10 +313,10 @@ async fn a_job_that_is_put_back_is_as_if_it_had_not_been_claimed() {
     let jobs = "select state || ' ' || job_type || ' ' || scope || ' ' || coalesce(person, '-') || ' ' || (started_at is null)
                   from queue.jobs order by queued_at, job_id";
     assert_eq!(
-        world.texts(jobs).await,
+        world.texts(jobs).await.unwrap(),
         ["queued auto changed - true", "cancelled manual all admin false", "queued manual all admin true"]
     );
-    let again = world.claim(JobType::Auto).await.remove(0);
+    let again = world.claim(JobType::Auto).await.unwrap().remove(0);
     assert_eq!((again.job, again.epoch), (lone, 2), "a stale worker is fenced off");
     let mut tx = world.store.begin("test.stale").await.unwrap();
     assert!(claims::append(&mut tx, lone, 1, Vec::new()).await.is_err());
@@ -312,34 +324,38 @@ async fn a_job_that_is_put_back_is_as_if_it_had_not_been_claimed() {
 
 #[tokio::test]
 async fn i20_a_revoked_account_parks_its_auto_jobs_and_a_person_may_try() {
-    let world = World::new(4).await;
-    world.record(1, Standing::because(Reason::Revoked)).await;
-    world.record(2, Standing::because(Reason::PermissionMissing)).await;
-    world.record(3, Standing::because(Reason::PermissionRefused)).await;
-    world.record(4, Standing::because(Reason::PolicyBlocked)).await;
+    let world = World::new(4).await.unwrap();
+    world.record(1, Standing::because(Reason::Revoked)).await.unwrap();
+    world.record(2, Standing::because(Reason::PermissionMissing)).await.unwrap();
+    world.record(3, Standing::because(Reason::PermissionRefused)).await.unwrap();
+    world.record(4, Standing::because(Reason::PolicyBlocked)).await.unwrap();
     for i in 1..=4 {
-        world.queue(i, "auto").await;
+        world.queue(i, "auto").await.unwrap();
         let may = authorizations::may_write(&world.store, account(i)).await.unwrap();
         assert_eq!(may, matches!(i, 2 | 3), "a job that runs while {i}");
     }
-    world.fail(3, Cause::Authorization(Reason::PermissionRefused)).await;
-    assert!(world.claim(JobType::Auto).await.is_empty(), "nor does the one in quarantine start before its time");
-    let parked: Vec<_> = world.mark().await.into_iter().map(|(_, _, reason)| reason.unwrap()).collect();
+    world.fail(3, Cause::Authorization(Reason::PermissionRefused)).await.unwrap();
+    assert!(
+        world.claim(JobType::Auto).await.unwrap().is_empty(),
+        "nor does the one in quarantine start before its time"
+    );
+    let parked: Vec<_> =
+        world.mark().await.unwrap().into_iter().map(|(_, _, reason)| reason.unwrap()).collect();
     assert_eq!(parked, ["not_authorized", "not_authorized", "quarantine", "not_authorized"]);
     // a person asks: the waiting job becomes a Manual one and is claimed
-    world.run("update queue.jobs set job_type = 'manual'").await;
-    assert_eq!(world.mark().await.len(), 4, "all released");
-    let claimed = world.claim(JobType::Manual).await;
+    world.run("update queue.jobs set job_type = 'manual'").await.unwrap();
+    assert_eq!(world.mark().await.unwrap().len(), 4, "all released");
+    let claimed = world.claim(JobType::Manual).await.unwrap();
     assert_eq!(claimed.len(), 4);
     assert!(claimed.iter().all(|claim| claim.excused), "the wait was the customer's");
 }
 
 #[tokio::test]
 async fn i20_auto_sync_switched_off_forbids_writing_at_once() {
-    let world = World::new(1).await;
+    let world = World::new(1).await.unwrap();
     assert!(authorizations::may_write(&world.store, account(1)).await.unwrap());
-    world.run("update admin.accounts set auto_sync = false").await;
+    world.run("update admin.accounts set auto_sync = false").await.unwrap();
     assert!(!authorizations::may_write(&world.store, account(1)).await.unwrap());
-    world.run("delete from admin.accounts").await;
+    world.run("delete from admin.accounts").await.unwrap();
     assert!(!authorizations::may_write(&world.store, account(1)).await.unwrap(), "an account that is gone");
 }

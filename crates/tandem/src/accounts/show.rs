@@ -21,7 +21,10 @@ pub(super) async fn list(operator: &Operator, output: Output) -> anyhow::Result<
     }
     if output == Output::Json {
         return screen::json(
-            &found.iter().map(|(account, stands, shown)| document(account, stands, shown)).collect::<Vec<_>>(),
+            &found
+                .iter()
+                .map(|(account, stands, shown)| document(account, stands, shown))
+                .collect::<Vec<_>>(),
         );
     }
     let mut table = Table::new([

@@ -12,7 +12,10 @@ use crate::screen;
 /// The lines of `accounts show`.
 pub(super) fn lines(account: &Account, shown: &Shown) -> Vec<(&'static str, String)> {
     let Some(stored) = &account.authorization else {
-        return vec![("Authorization", "none: bind a tenant once its Global Administrator has consented".to_owned())];
+        return vec![(
+            "Authorization",
+            "none: bind a tenant once its Global Administrator has consented".to_owned(),
+        )];
     };
     let mut lines = vec![("Authorization", authorization(stored))];
     if let Some(reason) = stored.reason {
@@ -29,7 +32,10 @@ pub(super) fn lines(account: &Account, shown: &Shown) -> Vec<(&'static str, Stri
             shown.failures
         );
         if account.settings.auto_sync {
-            text += &format!("; Auto Sync is switched off on {} unless one works before", screen::time(Some(off)));
+            text += &format!(
+                "; Auto Sync is switched off on {} unless one works before",
+                screen::time(Some(off))
+            );
         }
         lines.push(("Quarantine", text));
         if stored.reason.is_none() {
