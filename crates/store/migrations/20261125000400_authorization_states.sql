@@ -81,7 +81,7 @@ create index jobs_parked on queue.jobs (account_id) where parked is not null;
 
 -- Why a job of this account may not start now; null when it may. A person may try at any time, but not while the
 -- provider's own credential is refused.
-create function queue.parked(account uuid, job_type text) returns text language sql stable as $$
+create function queue.parked(account uuid, job_type text) returns text language sql stable cost 10000 as $$
   select case
     when exists (select from vault.authorizations v join vault.apps p on p.client_id = v.client_id and p.state = 'own_fault'
                   where v.account_id = account) then 'own_credential'

@@ -17,12 +17,13 @@ use crate::sql::statements;
 use crate::{Store, StoreError, Tx};
 
 statements! {
-    /// Claims queued jobs of one type that may start, of accounts without a running job.
+    /// Claims queued jobs of one type that may start, of accounts without a running job. Those that are marked are not
+    /// looked at again before the mark is gone; a person's job is.
     CLAIM = "with free as (
                select j.job_id from queue.jobs j
                 where j.state = 'queued' and j.job_type = $4
                   and not exists (select from queue.jobs r where r.account_id = j.account_id and r.state = 'running')
-                  and queue.parked(j.account_id, j.job_type) is null
+                  and (j.parked is null or j.job_type = 'manual') and queue.parked(j.account_id, j.job_type) is null
                 order by j.queued_at limit $2 for update skip locked
              ), taken as (
                update queue.jobs j set state = 'running', parked = null, epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,

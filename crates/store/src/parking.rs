@@ -1,7 +1,7 @@
 //! Queued jobs that may not start, and jobs that are put back because nobody but ourselves is to blame.
 //!
-//! Whether a job may start is decided by `queue.parked` when it is claimed; the mark on the job, with its event, only
-//! says so to people.
+//! Whether a job may start is decided by `queue.parked` when it is claimed. The mark on the job, with its event, says so
+//! to people, and spares a claim the look at what waits for long.
 
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -14,10 +14,14 @@ use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    /// Brings the marks of queued jobs in line with why they may not start; writes an event for each that changed.
+    /// Brings the marks of queued jobs in line with why they may not start; writes an event for each that changed. The
+    /// last conditions only spare the function for the many that are well.
     MARK = "with found as (
               select j.job_id, p.why from queue.jobs j cross join lateral (select queue.parked(j.account_id, j.job_type) as why) p
                where j.state = 'queued' and p.why is distinct from j.parked
+                 and (j.parked is not null or exists (select from vault.apps a where a.state = 'own_fault')
+                   or not exists (select from vault.authorizations v where v.account_id = j.account_id and v.state = 'healthy')
+                   or exists (select from sync.accounts s where s.account_id = j.account_id and s.quarantined_at is not null))
                order by j.queued_at limit $1 for update of j skip locked
             ), marked as (
               update queue.jobs j

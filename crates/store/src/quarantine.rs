@@ -49,8 +49,9 @@ statements! {
             insert into vault.authorization_history (account_id, subject, from_state, to_state, reason)
             select account_id, 'quarantine', 'quarantine', 'none', quarantine_reason from healed returning account_id";
     /// An account in quarantine, for people.
-    SHOWN = "select s.quarantine_reason, s.quarantined_at, s.retry_at, s.failures, queue.parked(s.account_id, 'auto') as parked
-               from sync.accounts s where s.account_id = $1";
+    SHOWN = "select s.quarantine_reason, s.quarantined_at, s.retry_at, coalesce(s.failures, 0) as failures,
+                    queue.parked(a.account_id, 'auto') as parked
+               from admin.accounts a left join sync.accounts s using (account_id) where a.account_id = $1";
 }
 
 /// Where an account stands. `scale` is how much faster than the clock the ladders run.

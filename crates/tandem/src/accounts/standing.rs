@@ -45,7 +45,7 @@ pub(super) fn lines(account: &Account, shown: &Shown) -> Vec<(&'static str, Stri
         let next = screen::time(shown.retry_at);
         lines.push(("Failed jobs in a row", format!("{}; next try {next}", shown.failures)));
     }
-    if let Some(parked) = shown.parked.as_deref() {
+    if let Some(parked) = shown.parked.as_deref().filter(|_| account.settings.auto_sync) {
         lines.push(("Auto jobs", waits(parked).to_owned()));
     }
     lines

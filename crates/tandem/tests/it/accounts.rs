@@ -125,6 +125,12 @@ async fn a_tenant_is_bound_to_one_account_and_only_when_proved() -> Result<()> {
     let done = lab.good(&["accounts", "apply", &lab.accounts(&of("alpha", WEAK))?])?;
     assert!(done.contains("authorization weakened") && done.contains("permissions missing"), "{done}");
     assert_eq!(show(&lab, "alpha")?["authorization"]["state"], "weakened");
+    assert_eq!(show(&lab, "alpha")?["authorization"]["reason"], "permission_missing");
+    assert_eq!(show(&lab, "alpha")?["parked"], "not_authorized");
+    let text = lab.good(&["accounts", "show", "alpha"])?;
+    for part in ["weakened since 2", "lacks a permission", "has to consent again", "Looked at again"] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
     let told = lab.bad(&["accounts", "apply", &lab.accounts(&of("beta", WEAK))?])?;
     assert!(told.contains("account[beta].tenant: belongs to the account alpha"), "{told}");
     let bound = |name: &str| account(name, "source = \"pbx\"\naccount_key = \"k1\"");

@@ -45,6 +45,25 @@ async fn doctor_knows_what_is_wrong_and_what_to_do() -> Result<()> {
     let json: serde_json::Value = serde_json::from_str(&lab.good(&["doctor", "--output", "json"])?)?;
     assert!(json.as_array().is_some_and(|findings| findings.iter().all(|f| f["severity"] != "error")));
 
+    lab.sql("insert into vault.apps (client_id, state, detail, next_probe) values ('app', 'own_fault', 'AADSTS7000222', now())")
+        .await?;
+    let output = said(&lab.run(&["doctor"])?);
+    assert!(
+        output.contains("ERROR    microsoft: Microsoft refuses our own credential (app app) since"),
+        "{output}"
+    );
+    assert!(output.contains("AADSTS7000222") && output.contains("renew the certificate"), "{output}");
+    let quarantined =
+        "insert into sync.accounts (account_id, failures, retry_at, quarantine_reason, quarantined_at)
+                       select account_id, 3, now(), 'authorization_revoked', now() from admin.accounts";
+    lab.sql(quarantined).await?;
+    let shown = lab.good(&["accounts", "show", "alpha"])?;
+    assert!(
+        shown.contains("taken the consent back") && shown.contains("(3 tries failed); next try"),
+        "{shown}"
+    );
+    lab.sql("update vault.apps set state = 'healthy', next_probe = null").await?;
+
     lab.sim.shutdown().await;
     let config = lab.dir.path().join("tandem.toml");
     let output = said(&tandem(&["doctor", "--config", &config.to_string_lossy()]).output()?);

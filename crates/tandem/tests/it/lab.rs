@@ -83,6 +83,14 @@ impl Lab {
         Ok(Self { dir, _pg: pg, _nats: nats, sim })
     }
 
+    /// Changes the database as its owner would.
+    pub(crate) async fn sql(&self, statement: &'static str) -> Result<()> {
+        let pool = sqlx::PgPool::connect(&self._pg.url).await?;
+        sqlx::query(statement).execute(&pool).await?;
+        pool.close().await;
+        Ok(())
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("tandem.toml")
     }
