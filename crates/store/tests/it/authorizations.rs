@@ -316,6 +316,7 @@ async fn a_job_that_is_put_back_is_as_if_it_had_not_been_claimed() {
         world.texts(jobs).await.unwrap(),
         ["queued auto changed - true", "cancelled manual all admin false", "queued manual all admin true"]
     );
+    assert_eq!(world.mark().await.unwrap().len(), 1, "nothing holds it back any more");
     let again = world.claim(JobType::Auto).await.unwrap().remove(0);
     assert_eq!((again.job, again.epoch), (lone, 2), "a stale worker is fenced off");
     let mut tx = world.store.begin("test.stale").await.unwrap();
