@@ -2,6 +2,7 @@
 
 mod authorization;
 mod broker;
+mod conflicts;
 mod docs_are_true;
 mod faults;
 mod late_write;
@@ -10,7 +11,9 @@ mod licences;
 mod main_job;
 mod microsoft_users;
 mod model;
+mod people;
 mod start_stop;
 mod throttle;
 mod trace;
+mod undo;
 mod windows;

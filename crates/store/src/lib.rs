@@ -14,6 +14,8 @@ pub mod admin;
 pub mod change;
 pub mod claims;
 pub mod cut;
+pub mod decisions;
+pub mod held;
 pub mod intents;
 pub mod log;
 pub mod log_read;
@@ -22,9 +24,11 @@ pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
 pub mod pbx;
+pub mod previews;
 pub mod retention;
 pub mod settling;
 pub mod standing;
+pub mod undo;
 pub mod users;
 pub mod wanted;
 pub mod windows;
@@ -46,6 +50,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         admin::sources::STATEMENTS,
         change::STATEMENTS,
         cut::STATEMENTS,
+        decisions::STATEMENTS,
+        held::STATEMENTS,
+        previews::STATEMENTS,
+        undo::STATEMENTS,
         log::STATEMENTS,
         log_read::STATEMENTS,
         log_rollups::STATEMENTS,

@@ -14,6 +14,7 @@ mod ledger;
 mod resolve;
 mod show;
 mod users;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

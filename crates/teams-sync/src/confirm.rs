@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tandem_domain::plan::{Action, Plan, Step};
+use tandem_domain::plan::{Action, Plan, Step, UserKey};
 use tandem_domain::policy::same_policy_name;
 use tandem_domain::{Number, ObjectId};
 use tandem_graph::{AssignmentType, GraphError, UserConfiguration};
 use tandem_store::{StoreError, intents};
 use tokio::time::sleep;
 
-use crate::execute::{Executed, UserKey};
+use crate::execute::Executed;
 use crate::step::{Hands, StepEnd};
 use tandem_domain::ladder::DeferReason;
 
@@ -100,9 +100,13 @@ pub(crate) fn disagrees(action: &Action, record: Option<&UserConfiguration>) -> 
     };
     let policy = |policy_type: &str| record.and_then(|r| r.policy(policy_type));
     match action {
-        Action::AssignNumber { number, .. } => {
-            (!holds(number)).then(|| format!("{number} is not on the user's record yet"))
+        Action::AssignNumber { number, .. } if !holds(number) => {
+            Some(format!("{number} is not on the user's record yet"))
         }
+        // a number without Enterprise Voice does not ring
+        Action::AssignNumber { .. } => record
+            .is_some_and(|r| r.is_enterprise_voice_enabled == Some(false))
+            .then(|| "Enterprise Voice is not on yet".to_owned()),
         Action::UnassignNumber { number } => {
             holds(number).then(|| format!("{number} is still on the user's record"))
         }
