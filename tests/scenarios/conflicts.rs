@@ -172,7 +172,9 @@ async fn f51_a_licence_removed_in_the_middle_is_told_before_microsofts_text() ->
     let stuck = json!({ "kind": "assignNumber", "number": n[2], "times": 1, "action": { "type": "operation", "stuck": true } });
     tester.fault(&stuck).await?;
     tester.save(&account, &[(1, Some(&n[2])), (2, Some(&n[1]))]).await?;
-    tester.until("select count(*) from sync.intents where state = 'accepted'", 1).await;
+    let assigning = "select count(*) from sync.intents where state = 'accepted' and action = 'assign_number'
+                       and microsoft_user in (select microsoft_user from sync.intents where action = 'unassign_number')";
+    tester.until(assigning, 1).await;
     tester.change_teams(&account, 1, &json!({ "phonePlan": "Deleted" })).await?;
     let path = format!("tenants/{}/operations", account.tenant);
     let all = tester.switch(Method::GET, &path, None).await?;

@@ -68,7 +68,10 @@ pub(crate) async fn write(
     };
     let per_user = results::one_per_user(&results);
     defer(&mut tx, work, &per_user, &waits).await?;
-    stand(&mut tx, work, &results).await?;
+    // an undo is about what the job changed; what stands beside that is as it was, and each write has noted its own
+    if !matches!(work.order, Order::Undo(_)) {
+        stand(&mut tx, work, &results).await?;
+    }
     let outcomes: Vec<UserOutcome> = per_user
         .iter()
         .map(|(user, result)| UserOutcome {

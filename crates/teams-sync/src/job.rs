@@ -23,7 +23,6 @@ use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::orders::Order;
 use crate::step::Hands;
-use crate::undo::with_refused;
 use crate::{Shared, confirm, discovery, observe};
 
 /// Why a job as a whole could not work.
@@ -143,7 +142,9 @@ async fn work(
     };
     let guard = order.guard(shared.settings.guard);
     let mut plan = make_plan(shared, &client, &snapshot, scope.clone(), look.observed, guard).await?;
-    with_refused(&mut plan, refused);
+    if let Order::Undo(undo) = &order {
+        undo.undoing.told(&mut plan, refused);
+    }
     order.check(claim, &plan)?;
     keep_plan(shared, claim, journal, &order, &snapshot, &plan).await?;
 

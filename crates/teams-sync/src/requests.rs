@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::Shared;
 use crate::job::{self, JobError};
 use crate::orders::{self, NO_GUARD};
-use crate::undo::{Undoing, with_refused};
+use crate::undo::Undoing;
 
 /// Requests in hand at once.
 const AT_ONCE: i64 = 8;
@@ -113,7 +113,9 @@ async fn look(
     let refused =
         undoing.as_ref().map(|undoing| undoing.refused(&observed, &mut snapshot)).unwrap_or_default();
     let mut plan: plan::Plan = job::make_plan(shared, &client, &snapshot, whom, observed, guard).await?;
-    with_refused(&mut plan, refused);
+    if let Some(undoing) = &undoing {
+        undoing.told(&mut plan, refused);
+    }
     let from = if undone.is_some() { snapshot.generation } else { snapshot.covered };
     Ok(Planned { from, to: snapshot.generation, plan })
 }

@@ -12,6 +12,7 @@ use crate::job::JobError;
 /// A job on its way back.
 #[derive(Debug)]
 pub(crate) struct Undoing {
+    job: JobId,
     touched: Vec<Touched>,
     since: Since,
 }
@@ -43,12 +44,13 @@ impl Undoing {
         let users: Vec<(PbxUserId, ObjectId)> =
             touched.iter().map(|user| (user.user.clone(), user.oid)).collect();
         let since = undo::since(tx, account, job, record.to, covered, &users).await?;
-        Ok(Self { touched, since })
+        Ok(Self { job, touched, since })
     }
 
     /// Makes the snapshot want what was there before, of the users of the job and nobody else.
     pub(crate) fn prepare(&self, snapshot: &mut Snapshot) -> Scope {
-        snapshot.wanted = targets(&self.touched, &snapshot.wanted, &snapshot.standing);
+        let (wanted, standing) = targets(&self.touched, &snapshot.wanted, &snapshot.standing);
+        (snapshot.wanted, snapshot.standing) = (wanted, standing);
         snapshot.decisions = Decisions::new();
         snapshot.deferred_due.clear();
         Scope::Users(self.touched.iter().map(|user| user.user.clone()).collect())
@@ -60,10 +62,13 @@ impl Undoing {
         snapshot.wanted.retain(|entry| refused.iter().all(|user| user.oid != entry.oid));
         refused
     }
-}
 
-/// Puts users that cannot go back beside those of the plan.
-pub(crate) fn with_refused(plan: &mut Plan, refused: Vec<UserPlan>) {
-    plan.users.extend(refused);
-    plan.users.sort_by(|a, b| (&a.user, a.oid).cmp(&(&b.user, b.oid)));
+    /// Says of a plan what it is for, and puts users that cannot go back beside the others.
+    pub(crate) fn told(&self, plan: &mut Plan, refused: Vec<UserPlan>) {
+        for step in plan.steps.iter_mut().chain(&mut plan.held) {
+            step.reason = format!("as it was before job {}", self.job);
+        }
+        plan.users.extend(refused);
+        plan.users.sort_by(|a, b| (&a.user, a.oid).cmp(&(&b.user, b.oid)));
+    }
 }

@@ -23,6 +23,13 @@ pub(super) fn foreign(draft: &Draft<'_>, view: &View<'_>) -> Option<Verdict> {
         Holder::Other(kind) => {
             let (code, what, remedy) = other(kind);
             let target = view.inventory(number).and_then(|entry| entry.target);
+            // a voice application has its number through a resource account, where the directory shows one
+            let account = target.filter(|oid| kind == HolderKind::VoiceApp && view.user(*oid).is_some());
+            if let Some(oid) = account {
+                let (code, remedy) = user(oid, view);
+                let who = view.describe(oid);
+                return Some(conflict(code, format!("{number} is held by {who}; {remedy}"), Some(who)));
+            }
             (code, target.map_or(what.to_owned(), |oid| format!("{what}, {}", view.describe(oid))), remedy)
         }
     };

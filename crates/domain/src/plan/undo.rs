@@ -91,41 +91,39 @@ fn same(a: Option<&str>, b: Option<&str>) -> bool {
     }
 }
 
-/// What the users should have instead: what they had before the job, and of everything that the job left alone what
-/// stands of ours now.
+/// What the users should have instead, and what stands on them: what the job changed, and nothing else, so that the
+/// planner leaves the rest alone.
 #[must_use]
 pub fn targets(
     touched: &[Touched],
     wanted: &[WantedUser],
     standing: &BTreeMap<ObjectId, Standing>,
-) -> Vec<WantedUser> {
-    touched
-        .iter()
-        .map(|user| {
-            let stands = standing.get(&user.oid);
-            let now = wanted.iter().find(|entry| entry.oid == user.oid);
-            let mut target = leaving_user(&user.user, user.oid);
-            let number = match &user.number {
-                Some((before, _)) => before.clone(),
-                None => stands.and_then(|standing| standing.number.clone()),
-            };
-            target.number = number.map_or(WantedNumber::None, WantedNumber::Number);
-            target.policies = stands.map(|standing| standing.policies.clone()).unwrap_or_default();
-            for (policy_type, (before, _)) in &user.policies {
-                match before {
-                    Some(name) => {
-                        target.policies.insert(policy_type.clone(), bare_policy_name(name).to_owned())
-                    }
-                    None => target.policies.remove(policy_type),
-                };
+) -> (Vec<WantedUser>, BTreeMap<ObjectId, Standing>) {
+    let mut targets = vec![];
+    let mut stands = BTreeMap::new();
+    for user in touched {
+        let mut target = leaving_user(&user.user, user.oid);
+        if let Some(now) = wanted.iter().find(|entry| entry.oid == user.oid) {
+            target.service = now.service;
+            target.location_id.clone_from(&now.location_id);
+        }
+        if let Some(before) = user.number.as_ref().and_then(|(before, _)| before.clone()) {
+            target.number = WantedNumber::Number(before);
+        }
+        for (policy_type, (before, _)) in &user.policies {
+            if let Some(name) = before {
+                target.policies.insert(policy_type.clone(), bare_policy_name(name).to_owned());
             }
-            if let Some(now) = now {
-                target.service = now.service;
-                target.location_id.clone_from(&now.location_id);
-            }
-            target
-        })
-        .collect()
+        }
+        targets.push(target);
+        if let Some(now) = standing.get(&user.oid) {
+            let mut changed = now.clone();
+            changed.number = changed.number.filter(|_| user.number.is_some());
+            changed.policies.retain(|policy_type, _| user.policies.contains_key(policy_type));
+            stands.insert(user.oid, changed);
+        }
+    }
+    (targets, stands)
 }
 
 /// What has happened since the job.

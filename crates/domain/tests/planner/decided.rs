@@ -33,7 +33,8 @@ fn writes(steps: &[Step]) -> Vec<Write> {
 /// The plan that undoes another one.
 fn undone(tenant: &Tenant, done: &Plan) -> Plan {
     let mut input = tenant.input(Scope::All);
-    input.wanted = targets(&touched(&writes(&done.steps)), &tenant.wanted, &tenant.standing);
+    (input.wanted, input.standing) =
+        targets(&touched(&writes(&done.steps)), &tenant.wanted, &tenant.standing);
     input.decisions = Decisions::new();
     plan(&input)
 }
@@ -179,7 +180,7 @@ fn what_can_no_longer_be_undone_is_told_with_the_reason() {
         Since { later: [(oid(1), job)].into(), remapped: [user(3)].into(), pending: [user(4)].into() };
     let mut input = tenant.input(Scope::All);
     let mut cannot = refused(&touched, &input.observed, &since);
-    input.wanted = targets(&touched, &tenant.wanted, &tenant.standing);
+    (input.wanted, input.standing) = targets(&touched, &tenant.wanted, &tenant.standing);
     input.wanted.retain(|entry| cannot.iter().all(|user| user.oid != entry.oid));
     let mut back = plan(&input);
     back.users.append(&mut cannot);
