@@ -30,11 +30,12 @@ async fn detail(tester: &Tester, account: &Account, i: u32) -> Result<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn f55_every_foreign_holder_is_named_with_its_own_code_and_left_alone() -> Result<()> {
     let mut tester = Tester::start().await?;
-    let account = tester.account(7).await?;
-    let numbers: Vec<String> = (1..=7).map(|i| account.telephone(i)).collect();
+    let account = tester.account(8).await?;
+    let numbers: Vec<String> = (1..=8).map(|i| account.telephone(i)).collect();
     let people = json!({ "users": [
         { "userPrincipalName": "desk@account1.example", "phonePlan": "Enabled", "knownToTeams": true },
         { "userPrincipalName": "lobby@account1.example", "accountType": "resourceAccount", "knownToTeams": true },
+        { "userPrincipalName": "gone@account1.example", "displayName": "Dana Doe", "phonePlan": "Enabled", "knownToTeams": true },
         { "userPrincipalName": "former@account1.example", "phonePlan": "Enabled", "knownToTeams": true },
     ] });
     tester.switch(Method::PUT, &format!("tenants/{}", account.tenant), Some(&people)).await?;
@@ -66,12 +67,15 @@ async fn f55_every_foreign_holder_is_named_with_its_own_code_and_left_alone() ->
             "number_held_by_voice_app",
             "voice application",
         ),
+        (json!({ "assignedTo": "gone@account1.example" }), "number_held_by_deleted_user", "Dana Doe"),
     ];
     for ((state, _, _), number) in holders.iter().zip(&numbers) {
         set(&tester, &account, number, state.clone()).await?;
     }
     let former = format!("tenants/{}/users/former@account1.example", account.tenant);
     tester.switch(Method::PATCH, &former, Some(&json!({ "phonePlan": "Deleted" }))).await?;
+    let gone = format!("tenants/{}/users/gone@account1.example", account.tenant);
+    tester.switch(Method::DELETE, &gone, None).await?;
     tester.all_roles().await?;
     let edits: Vec<_> = numbers.iter().zip(1..).map(|(n, i)| (i, Some(n.as_str()))).collect();
     tester.save(&account, &edits).await?;
@@ -85,7 +89,7 @@ async fn f55_every_foreign_holder_is_named_with_its_own_code_and_left_alone() ->
         let text = detail(&tester, &account, i).await?;
         assert!(text.contains(holder), "{text}");
     }
-    assert_eq!(tester.outcome(&account, 7).await?.0, "unchanged");
+    assert_eq!(tester.outcome(&account, 8).await?.0, "unchanged");
     assert_eq!(tester.requests("unassignNumber").await?.len(), 0);
     assert_eq!(tester.requests("assignNumber").await?.len(), 1);
     tester.finish().await
@@ -300,6 +304,34 @@ async fn e18_a_user_goes_over_to_the_app_and_back_in_one_job_each() -> Result<()
         log["requests"].as_array().context("a log")?.iter().filter_map(|r| r["kind"].as_str()).collect();
     let off = kinds.iter().position(|kind| *kind == "unassignNumber").context("taken off")?;
     assert_eq!(kinds[off + 1..].iter().filter(|kind| **kind == "policy.unassign").count(), 2);
+    tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f59_what_somebody_changes_during_the_job_is_tried_once_more_and_then_a_conflict() -> Result<()> {
+    let mut tester = Tester::start().await?;
+    let account = tester.account(1).await?;
+    // the record lags, so that somebody can be faster than the read that confirms
+    tester.settings(&json!({ "landing": { "userConfigurationMs": 1500 } })).await?;
+    tester.all_roles().await?;
+    let n = account.telephone(1);
+    tester.save(&account, &[(1, Some(&n))]).await?;
+    for (round, other) in [(1, account.telephone(21)), (2, account.telephone(22))] {
+        let assigned = "select count(*) from sync.intents where action = 'assign_number' and state = 'done'";
+        tester.until(assigned, round).await;
+        tester.take_away(&account, &n).await?;
+        set(&tester, &account, &other, json!({ "assignedTo": account.upn(1) })).await?;
+    }
+    tester.until("select count(*) from sync.users where outcome = 'conflict'", 1).await;
+    tester.at_rest().await;
+    assert_eq!(
+        tester.outcome(&account, 1).await?,
+        ("conflict".to_owned(), Some("changed_outside".to_owned()))
+    );
+    let text = detail(&tester, &account, 1).await?;
+    assert!(text.contains(&account.telephone(22)) && text.contains(&account.upn(1)), "{text}");
+    assert_eq!(tester.requests_about("assignNumber", &n).await?, 2, "given, and given once more");
+    assert_eq!(tester.teams(&account, 1).await?.number, Some(account.telephone(22)), "left as it is");
     tester.finish().await
 }
 

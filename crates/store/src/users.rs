@@ -1,6 +1,6 @@
 //! Per user: how far it has come, and when a deferred one is looked at again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::sql::statements;
-use crate::{StoreError, Tx};
+use crate::{Store, StoreError, Tx};
 
 statements! {
     /// Keeps the plan and fixes the job's range.
@@ -58,6 +58,8 @@ statements! {
     /// How often and since when users have been deferred.
     LOOKS = "select pbx_user_id, reason, looks, extract(epoch from clock_timestamp() - since)::float8 as waited
                from sync.deferred where account_id = $1 and pbx_user_id = any ($2)";
+    /// Users whose last outcome has this code.
+    WITH_CODE = "select pbx_user_id from sync.users where account_id = $1 and code = $2";
     /// Users of an account that wait, the next to be looked at first.
     WAITING = "select pbx_user_id, reason, detail, since, next_look, job_id from sync.deferred where account_id = $1 order by next_look, pbx_user_id limit 1000";
     /// Makes a deferred user due now, or defers one that was not.
@@ -271,6 +273,24 @@ pub async fn looks(
             (PbxUserId(row.get("pbx_user_id")), looks)
         })
         .collect())
+}
+
+/// Users whose last outcome has this code.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn with_code(
+    store: &Store,
+    account: AccountId,
+    code: &str,
+) -> Result<BTreeSet<PbxUserId>, StoreError> {
+    let users: Vec<String> = sqlx::query_scalar(WITH_CODE)
+        .bind(account.0)
+        .bind(code)
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of("users.with_code", source))?;
+    Ok(users.into_iter().map(PbxUserId).collect())
 }
 
 /// A user that waits.

@@ -55,7 +55,7 @@ pub(crate) async fn run(hands: &Hands, plan: &Plan) -> Result<Executed, StoreErr
             }
             StepEnd::Abort { code, text } => executed.abort = Some((code, text.clone())),
             StepEnd::NotStarted => executed.handed_over = true,
-            StepEnd::Deferred { .. } | StepEnd::Failed { .. } => {}
+            StepEnd::Deferred { .. } | StepEnd::Failed { .. } | StepEnd::Outside { .. } => {}
         }
         ends.insert(index, end);
     }
@@ -91,7 +91,7 @@ fn result_of(end: &StepEnd) -> StepResult {
         StepEnd::Deferred { reason: DeferReason::OperationRunning | DeferReason::OutcomeUnknown, .. } => {
             StepResult::Open
         }
-        StepEnd::Deferred { .. } | StepEnd::Failed { .. } => StepResult::NotDone,
+        StepEnd::Deferred { .. } | StepEnd::Failed { .. } | StepEnd::Outside { .. } => StepResult::NotDone,
         StepEnd::NotStarted | StepEnd::Abort { .. } => StepResult::NotStarted,
     }
 }

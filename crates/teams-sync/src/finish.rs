@@ -35,6 +35,8 @@ pub(crate) struct Work<'a> {
     pub(crate) written_before: &'a BTreeSet<PbxUserId>,
     /// The plan looked at everybody: users that were fine get no event of their own.
     pub(crate) everybody: bool,
+    /// Users that somebody else changed while the last job of theirs ran.
+    pub(crate) outside: &'a BTreeSet<PbxUserId>,
     /// What the job was ordered to do.
     pub(crate) order: &'a Order,
 }
@@ -177,6 +179,11 @@ async fn waits(
     let mut waits = BTreeMap::new();
     for ((user, _), result) in results {
         let Some(reason) = result.defer else { continue };
+        let before = work.outside.contains(user);
+        if before && result.code.as_deref() == Some(results::CHANGED_OUTSIDE) {
+            *result = Result { outcome: Outcome::Conflict, defer: None, ..result.clone() };
+            continue;
+        }
         match wait_for(shared, reason, looks.get(user)) {
             Some(next) => {
                 let same = looks.get(user).filter(|known| known.reason == reason.as_str());

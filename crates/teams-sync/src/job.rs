@@ -22,6 +22,7 @@ use crate::finish::{self, Work};
 use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::orders::Order;
+use crate::results;
 use crate::step::Hands;
 use crate::{Shared, confirm, discovery, observe};
 
@@ -158,6 +159,7 @@ async fn work(
     } else {
         BTreeSet::new()
     };
+    let outside = users::with_code(&shared.store, claim.account, results::CHANGED_OUTSIDE).await?;
     let work = Work {
         claim,
         wanted: &snapshot.wanted,
@@ -167,6 +169,7 @@ async fn work(
         deferred_due: &snapshot.deferred_due,
         written_before: &written_before,
         everybody: scope == Scope::All,
+        outside: &outside,
         order: &order,
     };
     finish::write(shared, journal, &work).await?;

@@ -10,6 +10,9 @@ use tandem_domain::plan::{Plan, UserKey, Verdict, Warning};
 use crate::execute::Executed;
 use crate::step::StepEnd;
 
+/// Code of a user that somebody else changed while the job ran: it is tried once more, then it is a conflict.
+pub(crate) const CHANGED_OUTSIDE: &str = "changed_outside";
+
 /// What a user came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Result {
@@ -76,6 +79,9 @@ fn ran(made: Made<'_>, key: &UserKey) -> Result {
     let mut result = match (made.executed.stopped.get(key), &made.executed.abort) {
         (Some(StepEnd::Failed { code, text }), _) => said(Outcome::Failed, code, text),
         (Some(StepEnd::Deferred { reason, text }), _) => deferred(*reason, text),
+        (Some(StepEnd::Outside { text }), _) => {
+            Result { code: Some(CHANGED_OUTSIDE.to_owned()), ..deferred(DeferReason::Transient, text) }
+        }
         (Some(StepEnd::Abort { text, .. }), _) | (_, Some((_, text))) => {
             deferred(DeferReason::NotAuthorized, text)
         }

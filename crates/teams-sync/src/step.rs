@@ -35,6 +35,8 @@ pub(crate) enum StepEnd {
     Deferred { reason: DeferReason, text: String },
     /// Refused until something changes.
     Failed { code: String, text: String },
+    /// Done, and then changed by somebody else.
+    Outside { text: String },
     /// Not started: a successor waits, or trust in the claim has ended.
     NotStarted,
     /// The whole job cannot go on.

@@ -8,6 +8,7 @@ const STEPS: &str = include_str!("../../../crates/teams-sync/src/step.rs");
 const EXPLAINED: &str = include_str!("../../../crates/teams-sync/src/explain.rs");
 const JOBS: &str = include_str!("../../../crates/teams-sync/src/job.rs");
 const ORDERS: &str = include_str!("../../../crates/teams-sync/src/orders.rs");
+const RESULTS: &str = include_str!("../../../crates/teams-sync/src/results.rs");
 const UNDO: &str = include_str!("../../../crates/teams-sync/src/undo.rs");
 
 fn explained(code: &str) -> bool {
@@ -24,12 +25,12 @@ fn every_code_is_explained() {
         .collect::<std::collections::BTreeSet<_>>();
     assert_eq!(deferred.len(), 9, "every reason to defer has a row");
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
-    let literals = [STEPS, EXPLAINED, JOBS, ORDERS, UNDO].into_iter().flat_map(|source| {
-        ["code: \"", "=> \"", "refused(\"", "whole(\"", "Some((\"", "\n        (\""].into_iter().flat_map(
-            move |mark| {
+    let literals = [STEPS, EXPLAINED, JOBS, ORDERS, RESULTS, UNDO].into_iter().flat_map(|source| {
+        ["code: \"", "=> \"", "&str = \"", "refused(\"", "whole(\"", "Some((\"", "\n        (\""]
+            .into_iter()
+            .flat_map(move |mark| {
                 source.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
-            },
-        )
+            })
     });
     let missing: Vec<String> = planned
         .chain(

@@ -37,7 +37,7 @@ pub(crate) fn tandem(arguments: &[&str]) -> Command {
 
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,
-    _pg: Pg,
+    pub(crate) pg: Pg,
     _nats: Nats,
     pub(crate) sim: SimHandle,
 }
@@ -80,7 +80,7 @@ impl Lab {
             sim = sim.base_url(),
         );
         std::fs::write(dir.path().join("tandem.toml"), text)?;
-        Ok(Self { dir, _pg: pg, _nats: nats, sim })
+        Ok(Self { dir, pg, _nats: nats, sim })
     }
 
     pub(crate) fn config(&self) -> PathBuf {
