@@ -11,8 +11,8 @@
 mod confirm;
 mod discovery;
 mod execute;
-pub mod facts;
 mod explain;
+pub mod facts;
 mod finish;
 mod housekeeping;
 mod job;
