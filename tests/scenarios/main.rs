@@ -2,6 +2,7 @@
 
 mod authorization;
 mod broker;
+mod conflicts;
 mod docs_are_true;
 mod faults;
 mod grants;
@@ -12,7 +13,9 @@ mod main_job;
 mod microsoft_users;
 mod model;
 mod own_fault;
+mod people;
 mod start_stop;
 mod throttle;
 mod trace;
+mod undo;
 mod windows;

@@ -7,6 +7,7 @@ mod account;
 mod edits;
 mod look;
 mod mortal;
+mod people;
 mod process;
 mod rest;
 mod roles;
@@ -14,6 +15,7 @@ mod tester;
 
 pub use account::{Account, TeamsUser};
 pub use mortal::{Mortal, hasty_sync};
+pub use people::Over;
 pub use process::{Process, program};
 pub use roles::{Role, fast_sync};
 pub use tester::{PASSWORD, Tester};

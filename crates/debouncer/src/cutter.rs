@@ -99,6 +99,7 @@ impl Cutter {
             person: None,
             reason: None,
             linked_job: None,
+            subject: None,
         };
         let queued = cut::queue(&mut tx, &cut, &accounts).await?;
         windows::close(&mut tx, &due.iter().map(|w| w.account).collect::<Vec<_>>()).await?;
@@ -121,6 +122,7 @@ impl Cutter {
             return Ok(false);
         }
         let mut announcements = Vec::new();
+        let mut covered = Vec::new();
         let mut accounts: Vec<AccountId> = requests.iter().map(|r| r.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
@@ -129,12 +131,17 @@ impl Cutter {
         }
         for request in &requests {
             let window = windows::open(&mut tx, request.account).await?;
-            let first = window.and_then(|w| w.first_change_at);
+            let first = window.filter(|_| request.asked.covers()).and_then(|w| w.first_change_at);
             let fresh = self.fresh(request.account, first, self.clock.now());
-            match cut::carry_out(&mut tx, request, fresh).await? {
+            let cause = request.asked.cause();
+            let Some(requested) = cut::carry_out(&mut tx, request, fresh).await? else { continue };
+            if request.asked.covers() {
+                covered.push(request.account);
+            }
+            match requested {
                 Requested::Queued(job) => {
-                    self.metrics.cut(JobType::Manual, "request", 1);
-                    tracing::info!(account = %job.account, job = %job.job, job_type = "manual", cause = "request", "job cut");
+                    self.metrics.cut(JobType::Manual, cause, 1);
+                    tracing::info!(account = %job.account, job = %job.job, job_type = "manual", cause, "job cut");
                     announcements.extend(self.announce(&[job], JobType::Manual)?);
                 }
                 Requested::Joined { job, number, at, data } => {
@@ -152,7 +159,7 @@ impl Cutter {
                 }
             }
         }
-        windows::close(&mut tx, &accounts).await?;
+        windows::close(&mut tx, &covered).await?;
         outbox::put(&mut tx, &announcements).await?;
         tx.commit().await?;
         self.bell.ring();
@@ -177,6 +184,7 @@ impl Cutter {
                 person: None,
                 reason: None,
                 linked_job: follow_up.linked_job,
+                subject: None,
             };
             let queued = cut::queue(&mut tx, &cut, &[account]).await?;
             windows::close(&mut tx, &[follow_up.account]).await?;

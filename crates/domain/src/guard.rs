@@ -1,5 +1,8 @@
 //! Guards against removing too much at once.
 
+/// Held removals can be approved for so many days; then the account may be another one, and a new job looks again.
+pub const HELD_DAYS: i32 = 7;
+
 /// Limits above which removals wait for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemovalGuard {

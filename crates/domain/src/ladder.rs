@@ -23,6 +23,8 @@ pub enum DeferReason {
     HandOver,
     /// A step it depends on did not finish.
     DependsOnDeferred,
+    /// The authorization ended while the job ran.
+    NotAuthorized,
 }
 
 impl DeferReason {
@@ -38,6 +40,7 @@ impl DeferReason {
             Self::Transient => "transient",
             Self::HandOver => "hand_over",
             Self::DependsOnDeferred => "depends_on_deferred",
+            Self::NotAuthorized => "not_authorized",
         }
     }
 
@@ -53,6 +56,7 @@ impl DeferReason {
             "transient" => Self::Transient,
             "hand_over" => Self::HandOver,
             "depends_on_deferred" => Self::DependsOnDeferred,
+            "not_authorized" => Self::NotAuthorized,
             _ => return None,
         })
     }
@@ -66,7 +70,8 @@ const DAY: i64 = 86_400;
 /// `None` = give up and call it failed.
 ///
 /// Licence and directory waits: 5, 15, 30, 60 min, hourly to 24 h, daily to 7 d. Transient faults: 2, 5, 15, 60 min,
-/// hourly. Unknown outcomes: ten minutes, the distance of the two equal reads that settle them.
+/// hourly. Unknown outcomes: ten minutes, the distance of the two equal reads that settle them. Authorization gone: 30 min,
+/// hourly; a new consent does not wait for that.
 #[must_use]
 pub fn next_look(reason: DeferReason, looks: u32, waited: Duration) -> Option<Duration> {
     let step = |ladder: &[i64], then: i64| {
@@ -88,9 +93,26 @@ pub fn next_look(reason: DeferReason, looks: u32, waited: Duration) -> Option<Du
             Some(step(&[MINUTE, 2 * MINUTE, 5 * MINUTE], 15 * MINUTE))
         }
         DeferReason::OutcomeUnknown => Some(Duration::seconds(10 * MINUTE)),
+        DeferReason::NotAuthorized => Some(step(&[30 * MINUTE], HOUR)),
         DeferReason::Throttled | DeferReason::Transient => {
             Some(step(&[2 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR], HOUR))
         }
+    }
+}
+
+/// How long a wait for this reason lasts at most as a rule, counted from its begin: a licence and a new user take up to a
+/// day to reach Teams, an operation is given up after a day, a lost reply is settled by two reads ten minutes apart.
+/// `None` = nobody can say, because it is for people to do something.
+#[must_use]
+pub fn expected_within(reason: DeferReason) -> Option<Duration> {
+    match reason {
+        DeferReason::LicencePending | DeferReason::NotInTeamsYet | DeferReason::OperationRunning => {
+            Some(Duration::seconds(DAY))
+        }
+        DeferReason::OutcomeUnknown => Some(Duration::seconds(20 * MINUTE)),
+        DeferReason::Throttled | DeferReason::Transient => Some(Duration::seconds(HOUR)),
+        DeferReason::HandOver => Some(Duration::seconds(10 * MINUTE)),
+        DeferReason::DependsOnDeferred | DeferReason::NotAuthorized => None,
     }
 }
 

@@ -126,6 +126,15 @@ impl TenantClient {
         found(self.send(&Call::read("user", url), json).await)
     }
 
+    /// A deleted user who can still be restored; `None` if there is no such user in the bin.
+    ///
+    /// # Errors
+    /// As any request.
+    pub async fn deleted_user(&self, oid: Uuid) -> Result<Option<User>, GraphError> {
+        let url = self.url(&format!("directory/deletedItems/{oid}"), &[]);
+        found(self.send(&Call::read("deleted_user", url), json).await)
+    }
+
     /// What Teams knows of all users.
     #[must_use]
     pub fn user_configurations(&self) -> Pages<UserConfiguration> {

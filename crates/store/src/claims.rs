@@ -35,7 +35,7 @@ statements! {
                       json_build_object('worker', worker, 'epoch', epoch, 'started_at', started_at) from taken
              )
              select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
-                    t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused from taken t";
+                    t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused, t.reason, t.linked_job, t.subject from taken t";
     /// Takes over running jobs whose worker has been silent for its lease and the time its requests may still run.
     TAKE_OVER = "with lost as (
                    select j.job_id from queue.jobs j
@@ -50,7 +50,7 @@ statements! {
                    select account_id, job_id, event_number, 'taken_over', json_build_object('worker', worker, 'epoch', epoch) from taken
                  )
                  select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
-                        t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused from taken t";
+                        t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused, t.reason, t.linked_job, t.subject from taken t";
     /// Renews the leases of a worker's jobs; tells which have a successor waiting, or may not go on by themselves
     /// because Auto Sync was switched off or the account was paused, and which may not write any more.
     HEARTBEAT = "update queue.jobs j set lease_until = clock_timestamp() + $4 * interval '1 ms'
@@ -101,6 +101,12 @@ pub struct Claim {
     pub cause: String,
     /// Who asked.
     pub person: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The job that it follows up or undoes.
+    pub linked_job: Option<JobId>,
+    /// The preview that it runs, or the held list that was approved.
+    pub subject: Option<Uuid>,
     /// The fencing number of this claim.
     pub epoch: i32,
     /// Number of the event that the claim wrote.
@@ -135,6 +141,9 @@ fn claim_of(row: &PgRow, work: &'static str, taken_over: bool) -> Result<Claim, 
             .ok_or(StoreError::Inconsistent { work, column: "queue.jobs.scope" })?,
         cause: row.get("cause"),
         person: row.get("person"),
+        reason: row.get("reason"),
+        linked_job: row.get::<Option<Uuid>, _>("linked_job").map(JobId),
+        subject: row.get("subject"),
         epoch: row.get("epoch"),
         event_number: row.get("event_number"),
         from_gen: row.get("from_gen"),

@@ -12,12 +12,12 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// Locks the queued jobs of the named accounts.
-    QUEUED = "select account_id, job_id, job_type, scope from queue.jobs where account_id = any ($1) and state = 'queued' for update";
+    QUEUED = "select account_id, job_id, job_type, scope, cause from queue.jobs where account_id = any ($1) and state = 'queued' for update";
     /// Queues jobs and writes their first event.
     INSERT = "with fresh as (
-                insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, person, reason, linked_job,
+                insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, person, reason, linked_job, subject,
                                         first_change_at, due_at, event_number, traceparent)
-                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, j.first_change_at, j.due_at, 1, j.traceparent
+                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, $12, j.first_change_at, j.due_at, 1, j.traceparent
                   from unnest($1::uuid[], $2::uuid[], $9::timestamptz[], $10::timestamptz[], $11::text[])
                     as j (job_id, account_id, first_change_at, due_at, traceparent)
                 returning *
@@ -25,7 +25,7 @@ statements! {
               insert into queue.events (account_id, job_id, number, kind, data)
               select account_id, job_id, 1, 'queued',
                      json_build_object('job_type', job_type, 'scope', scope, 'cause', cause, 'person', person, 'reason', reason,
-                                       'linked_job', linked_job, 'due_at', due_at, 'first_change_at', first_change_at, 'queued_at', queued_at)
+                                       'linked_job', linked_job, 'subject', subject, 'due_at', due_at, 'first_change_at', first_change_at, 'queued_at', queued_at)
                 from fresh
               returning account_id, job_id, at, data";
     /// Turns a queued job into a person's one: it starts next, and looks at everything if asked to.
@@ -40,9 +40,13 @@ statements! {
                       json_build_object('job_type', job_type, 'scope', scope, 'person', person, 'reason', reason)
                  from job
                returning number, at, data";
-    /// Requests that nobody has taken, oldest first.
-    REQUESTS = "select request_id, account_id, scope, person, reason from admin.requests
-                 where taken_at is null order by created_at limit $1 for update skip locked";
+    /// Requests for a job that nobody has taken, oldest first. A job that does exactly what a person has seen is joined by
+    /// nobody and joins nothing, so such a request waits until nothing is queued.
+    REQUESTS = "select request_id, account_id, kind, scope, person, reason, subject, linked_job from admin.requests r
+                 where taken_at is null and kind in ('sync', 'run', 'approve', 'undo')
+                   and not exists (select from queue.jobs j where j.account_id = r.account_id and j.state = 'queued'
+                                      and (r.kind <> 'sync' or j.cause in ('preview', 'approval', 'undo')))
+                 order by created_at limit $1 for update skip locked";
     /// Marks a request as carried out by a job.
     TAKEN = "update admin.requests set taken_at = now(), job_id = $2 where request_id = $1";
     /// Accounts with Auto Sync and a stored authorization whose deferred users or whose retry are due, and which have no job yet.
@@ -82,14 +86,16 @@ pub struct Cut<'a> {
     pub job_type: JobType,
     /// What the jobs look at.
     pub scope: JobScope,
-    /// `window`, `request`, `deferred` or `retry`.
+    /// `window`, `request`, `deferred`, `retry`, `preview`, `approval` or `undo`.
     pub cause: &'a str,
     /// Who asked.
     pub person: Option<&'a str>,
     /// Why.
     pub reason: Option<&'a str>,
-    /// The job this one follows up.
+    /// The job this one follows up or undoes.
     pub linked_job: Option<JobId>,
+    /// The preview that it runs, or the held list that was approved.
+    pub subject: Option<Uuid>,
 }
 
 /// One account of a batch.
@@ -140,6 +146,7 @@ pub async fn queue(tx: &mut Tx, cut: &Cut<'_>, accounts: &[CutAccount]) -> Resul
         .bind(fresh.iter().map(|a| a.first_change_at).collect::<Vec<_>>())
         .bind(fresh.iter().map(|a| a.due_at).collect::<Vec<_>>())
         .bind(fresh.iter().map(|a| a.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(cut.subject)
         .fetch_all(&mut **tx)
         .await
         .map_err(&failed)?;
@@ -172,6 +179,48 @@ pub enum Requested {
     },
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A sync.
+    Sync,
+    /// To run exactly what a preview showed.
+    Run,
+    /// To carry out held removals.
+    Approve,
+    /// To undo a job.
+    Undo,
+}
+
+impl Asked {
+    /// Why its job is cut.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Sync => "request",
+            Self::Run => "preview",
+            Self::Approve => "approval",
+            Self::Undo => "undo",
+        }
+    }
+
+    /// Whether its job carries the changes of the window.
+    #[must_use]
+    pub fn covers(self) -> bool {
+        matches!(self, Self::Sync | Self::Run)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "sync" => Self::Sync,
+            "run" => Self::Run,
+            "approve" => Self::Approve,
+            "undo" => Self::Undo,
+            _ => return None,
+        })
+    }
+}
+
 /// A request that waits.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -179,6 +228,12 @@ pub struct Request {
     pub id: Uuid,
     /// For which account.
     pub account: AccountId,
+    /// What it asks for.
+    pub asked: Asked,
+    /// The preview to run, or the held list to carry out.
+    pub subject: Option<Uuid>,
+    /// The job to undo.
+    pub linked_job: Option<JobId>,
     /// What the job shall look at.
     pub scope: JobScope,
     /// Who asked.
@@ -200,6 +255,10 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
             Ok(Request {
                 id: row.get("request_id"),
                 account: AccountId(row.get("account_id")),
+                asked: Asked::parse(row.get("kind"))
+                    .ok_or(StoreError::Inconsistent { work, column: "admin.requests.kind" })?,
+                subject: row.get("subject"),
+                linked_job: row.get::<Option<Uuid>, _>("linked_job").map(JobId),
                 scope: JobScope::parse(row.get("scope"))
                     .ok_or(StoreError::Inconsistent { work, column: "admin.requests.scope" })?,
                 person: row.get("person"),
@@ -209,16 +268,25 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
         .collect()
 }
 
-/// Carries out a request: the queued job becomes a Manual one, or a new Manual job is queued. The window row of the
-/// account must be locked by the transaction.
+/// Carries out a request: the queued job becomes a Manual one, or a new Manual job is queued. `None`: the queued job
+/// and this request do not go together, and the request waits. The window row of the account must be locked by the
+/// transaction.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Result<Requested, StoreError> {
+pub async fn carry_out(
+    tx: &mut Tx,
+    request: &Request,
+    fresh: CutAccount,
+) -> Result<Option<Requested>, StoreError> {
     let failed = tx.failed();
     let queued =
         sqlx::query(QUEUED).bind(vec![request.account.0]).fetch_optional(&mut **tx).await.map_err(&failed)?;
     let done = if let Some(row) = queued {
+        let exact = matches!(row.get("cause"), "preview" | "approval" | "undo");
+        if exact || request.asked != Asked::Sync {
+            return Ok(None);
+        }
         let job: Uuid = row.get("job_id");
         let event = sqlx::query(PROMOTE)
             .bind(job)
@@ -238,10 +306,11 @@ pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Res
         let cut = Cut {
             job_type: JobType::Manual,
             scope: request.scope,
-            cause: "request",
+            cause: request.asked.cause(),
             person: Some(&request.person),
             reason: request.reason.as_deref(),
-            linked_job: None,
+            linked_job: request.linked_job,
+            subject: request.subject,
         };
         let queued = queue(tx, &cut, std::slice::from_ref(&fresh)).await?;
         Requested::Queued(
@@ -253,7 +322,7 @@ pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Res
         Requested::Joined { job, .. } => *job,
     };
     sqlx::query(TAKEN).bind(request.id).bind(job.0).execute(&mut **tx).await.map_err(&failed)?;
-    Ok(done)
+    Ok(Some(done))
 }
 
 /// An account that needs a job without a new change: deferred users are due, or a failed job is tried again.

@@ -53,6 +53,13 @@ statements! {
     READ = "update sync.intents set state = case when state = 'sent' then 'unknown' else state end, read_at = $2, read_value = $3,
                    detail = coalesce($5, detail), next_look = clock_timestamp() + $4 * interval '1 ms'
              where intent_id = $1 and ended_at is null";
+    /// How long users that changed numbers within this job had none: from the end of the unassign to that of the assign.
+    GAPS = "select a.pbx_user_id, a.microsoft_user, extract(epoch from a.ended_at - o.ended_at)::float8 as gap
+              from sync.intents a
+             cross join lateral (select max(u.ended_at) as ended_at from sync.intents u
+                                  where u.job_id = a.job_id and u.microsoft_user = a.microsoft_user and u.action = 'unassign_number'
+                                    and u.state = 'done' and u.created_at < a.created_at) o
+             where a.job_id = $1 and a.action = 'assign_number' and a.state = 'done' and o.ended_at is not null";
     /// Users whose writes of this job had their effect.
     DONE_OF_JOB = "select distinct pbx_user_id from sync.intents where job_id = $1 and state = 'done'";
 }
@@ -365,4 +372,21 @@ pub async fn users_written(store: &Store, job: JobId) -> Result<Vec<PbxUserId>, 
         .await
         .map_err(|source| StoreError::of("intents.of_job", source))?;
     Ok(users.into_iter().map(PbxUserId).collect())
+}
+
+/// How long users of a job were without a number while they changed it, by PBX user and Microsoft user.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn gaps(tx: &mut Tx, job: JobId) -> Result<BTreeMap<(PbxUserId, ObjectId), Duration>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(GAPS).bind(job.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    let mut gaps = BTreeMap::new();
+    for row in &rows {
+        let user = (PbxUserId(row.get("pbx_user_id")), ObjectId(row.get("microsoft_user")));
+        let gap = Duration::try_from_secs_f64(row.get("gap")).unwrap_or_default();
+        let known: &mut Duration = gaps.entry(user).or_default();
+        *known = gap.max(*known);
+    }
+    Ok(gaps)
 }

@@ -15,6 +15,8 @@ pub mod authorizations;
 pub mod change;
 pub mod claims;
 pub mod cut;
+pub mod decisions;
+pub mod held;
 pub mod intents;
 pub mod log;
 pub mod log_read;
@@ -24,10 +26,12 @@ pub mod ops;
 pub mod outbox;
 pub mod parking;
 pub mod pbx;
+pub mod previews;
 pub mod quarantine;
 pub mod retention;
 pub mod settling;
 pub mod standing;
+pub mod undo;
 pub mod users;
 pub mod wanted;
 pub mod windows;
@@ -50,6 +54,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         authorizations::STATEMENTS,
         change::STATEMENTS,
         cut::STATEMENTS,
+        decisions::STATEMENTS,
+        held::STATEMENTS,
+        previews::STATEMENTS,
+        undo::STATEMENTS,
         log::STATEMENTS,
         log_read::STATEMENTS,
         log_rollups::STATEMENTS,

@@ -1,4 +1,4 @@
-//! Letting go of what the log keeps: jobs, plans and intents that nothing asks for any more.
+//! Letting go of what the log keeps: jobs, plans, previews and intents that nothing asks for any more.
 
 use crate::sql::statements;
 use crate::{Store, StoreError};
@@ -17,6 +17,9 @@ statements! {
     /// Writes whose outcome has long been known.
     INTENTS = "delete from sync.intents where intent_id in
                  (select intent_id from sync.intents where ended_at < now() - make_interval(days => $1) limit 5000)";
+    /// Plans that somebody looked at.
+    PREVIEWS = "delete from sync.previews where preview_id in
+                  (select preview_id from sync.previews where created_at < now() - make_interval(days => $1) limit 5000)";
 }
 
 /// Deletes a portion of what is older than `days`; returns how many rows went.
@@ -25,7 +28,7 @@ statements! {
 /// [`StoreError`].
 pub async fn prune(store: &Store, days: i32) -> Result<u64, StoreError> {
     let mut gone = 0;
-    for statement in [JOBS, RUNS, INTENTS] {
+    for statement in [JOBS, RUNS, INTENTS, PREVIEWS] {
         let done = sqlx::query(statement)
             .bind(days)
             .execute(store.pool())

@@ -1,17 +1,17 @@
 //! Per user: how far it has come, and when a deferred one is looked at again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::Row;
 use tandem_domain::ladder::DeferReason;
-use tandem_domain::plan::Step;
 use tandem_domain::{AccountId, Gen, JobId, ObjectId, PbxUserId};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::sql::statements;
-use crate::{StoreError, Tx};
+use crate::{Store, StoreError, Tx};
 
 statements! {
     /// Keeps the plan and fixes the job's range.
@@ -58,6 +58,10 @@ statements! {
     /// How often and since when users have been deferred.
     LOOKS = "select pbx_user_id, reason, looks, extract(epoch from clock_timestamp() - since)::float8 as waited
                from sync.deferred where account_id = $1 and pbx_user_id = any ($2)";
+    /// Users whose last outcome has this code.
+    WITH_CODE = "select pbx_user_id from sync.users where account_id = $1 and code = $2";
+    /// Users of an account that wait, the next to be looked at first.
+    WAITING = "select pbx_user_id, reason, detail, since, next_look, job_id from sync.deferred where account_id = $1 order by next_look, pbx_user_id limit 1000";
     /// Makes a deferred user due now, or defers one that was not.
     DUE_NOW = "insert into sync.deferred (account_id, pbx_user_id, reason, detail, next_look, job_id) values ($1, $2, $3, $4, clock_timestamp(), $5)
                on conflict (account_id, pbx_user_id) do update set next_look = clock_timestamp()";
@@ -65,14 +69,6 @@ statements! {
     GIVE_UP = "with waiting as (delete from sync.deferred where account_id = $1 and pbx_user_id = $2)
                update sync.users set outcome = 'failed', code = $3, detail = $4, updated_at = clock_timestamp()
                 where account_id = $1 and pbx_user_id = $2";
-    /// Keeps removals for a person to decide; one list per account, the newest counts.
-    HOLD = "insert into sync.held (held_id, account_id, job_id, fingerprint, removals) values ($1, $2, $3, $4, $5)
-            on conflict (account_id) where closed_at is null do update
-              set job_id = excluded.job_id, fingerprint = excluded.fingerprint, removals = excluded.removals";
-    /// What is held at the moment.
-    HELD = "select removals from sync.held where account_id = $1 and closed_at is null for update";
-    /// Nothing is held any more.
-    UNHOLD = "update sync.held set closed_at = clock_timestamp(), outcome = 'superseded' where account_id = $1 and closed_at is null";
     /// After a job that worked: the range is covered, the account is well.
     COVERED = "insert into sync.accounts as a (account_id, covered_gen, last_job) values ($1, $2, $3)
                on conflict (account_id) do update
@@ -276,6 +272,61 @@ pub async fn looks(
         .collect())
 }
 
+/// Users whose last outcome has this code.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn with_code(
+    store: &Store,
+    account: AccountId,
+    code: &str,
+) -> Result<BTreeSet<PbxUserId>, StoreError> {
+    let users: Vec<String> = sqlx::query_scalar(WITH_CODE)
+        .bind(account.0)
+        .bind(code)
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of("users.with_code", source))?;
+    Ok(users.into_iter().map(PbxUserId).collect())
+}
+
+/// A user that waits.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The PBX user.
+    pub user: PbxUserId,
+    /// Why, by its stable name.
+    pub reason: String,
+    /// The same for people.
+    pub detail: String,
+    /// Since when.
+    pub since: OffsetDateTime,
+    /// When it is looked at again.
+    pub next_look: OffsetDateTime,
+    /// The job that deferred it last.
+    pub job: JobId,
+}
+
+/// Users of an account that wait, at most 1,000.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn waiting(tx: &mut Tx, account: AccountId) -> Result<Vec<Waiting>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(WAITING).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| Waiting {
+            user: PbxUserId(row.get("pbx_user_id")),
+            reason: row.get("reason"),
+            detail: row.get("detail"),
+            since: row.get("since"),
+            next_look: row.get("next_look"),
+            job: JobId(row.get("job_id")),
+        })
+        .collect())
+}
+
 /// Makes a user due for a look at once.
 ///
 /// # Errors
@@ -321,46 +372,6 @@ pub async fn give_up(
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(())
-}
-
-/// Removals that wait for a person at the moment.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn held(tx: &mut Tx, account: AccountId) -> Result<Vec<Step>, StoreError> {
-    let failed = tx.failed();
-    let work = tx.work();
-    let held: Option<Value> =
-        sqlx::query_scalar(HELD).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
-    held.map_or(Ok(Vec::new()), serde_json::from_value)
-        .map_err(|_| StoreError::Inconsistent { work, column: "sync.held.removals" })
-}
-
-/// Keeps removals for a person to decide, or closes the list when there are none.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn hold(
-    tx: &mut Tx,
-    id: Uuid,
-    account: AccountId,
-    job: JobId,
-    fingerprint: &str,
-    removals: &[Step],
-) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    let query = if removals.is_empty() {
-        sqlx::query(UNHOLD).bind(account.0)
-    } else {
-        sqlx::query(HOLD)
-            .bind(id)
-            .bind(account.0)
-            .bind(job.0)
-            .bind(fingerprint.to_owned())
-            .bind(json!(removals))
-    };
-    query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }
 

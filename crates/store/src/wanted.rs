@@ -6,14 +6,14 @@ use serde_json::Value;
 use sqlx::Row;
 use tandem_domain::authorization::{self, AuthorizationState, Reason};
 use tandem_domain::ladder::DeferReason;
-use tandem_domain::plan::Lock;
+use tandem_domain::plan::{Decisions, Lock};
 use tandem_domain::policy::{PolicyRule, Service};
 use tandem_domain::wanted::{AccountSettings, Mapping, Standing, WantedUser, leaving_user, wanted_user};
 use tandem_domain::{AccountId, Gen, Number, ObjectId, PbxUserId, Profile, TenantId};
 use uuid::Uuid;
 
 use crate::sql::statements;
-use crate::{Store, StoreError, Tx};
+use crate::{Store, StoreError, Tx, decisions};
 
 statements! {
     /// The rest of the transaction sees one moment.
@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub standing: BTreeMap<ObjectId, Standing>,
     /// Open intents.
     pub locks: Vec<Lock>,
+    /// What people have decided about users that have not changed since.
+    pub decisions: Decisions,
     /// Users with a mapping.
     pub mapped_users: usize,
     /// Users changed within the range.
@@ -94,6 +96,7 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
     let standing = standing(&mut tx, account).await?;
     let (wanted, mapped_users) = wanted(&mut tx, account, &settings, &standing).await?;
     let locks = locks(&mut tx, account).await?;
+    let decisions = decisions::standing(&mut tx, account).await?;
     let generation: Gen = row.get("gen");
     let covered: Gen = row.get("covered_gen");
     let changed = sqlx::query(CHANGED)
@@ -118,6 +121,7 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
         wanted,
         standing,
         locks,
+        decisions,
         mapped_users,
         changed: users.unwrap_or_default().into_iter().map(PbxUserId).collect(),
         everybody_changed: changed.get("everybody"),

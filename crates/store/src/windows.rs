@@ -18,20 +18,25 @@ statements! {
     /// Accounts whose changes nobody gathered yet, and waiting windows whose pause ended.
     BEHIND = "select g.account_id from change.generations g left join queue.windows w using (account_id)
                where g.gen > coalesce(w.gathered_gen, 0) limit $1";
-    /// Opens the windows of accounts whose last job was cancelled: its changes wait until nothing holds them back.
+    /// Opens the windows of accounts whose last job was cancelled, or would have done something else than a person had
+    /// seen: its changes wait until nothing holds them back.
     REOPEN = "update queue.windows w
                  set first_change_at = coalesce(j.first_change_at, j.queued_at), last_change_at = coalesce(j.first_change_at, j.queued_at),
                      due_at = null
                 from sync.accounts s join queue.jobs j on j.job_id = s.last_job
-               where s.account_id = w.account_id and w.first_change_at is null and j.state = 'cancelled'
+               where s.account_id = w.account_id and w.first_change_at is null
+                 and (j.state = 'cancelled' or j.cause = 'preview' and j.error_code in ('plan_changed', 'preview_unknown'))
                  and not exists (select from queue.jobs q where q.account_id = w.account_id and q.state in ('queued', 'running'))";
     /// Windows that nothing holds back any more.
     RELEASE = "update queue.windows w set due_at = now() from admin.accounts a
                 where a.account_id = w.account_id and w.first_change_at is not null and w.due_at is null
                   and a.auto_sync and (a.paused_until is null or a.paused_until <= now())
               returning w.account_id";
-    /// Locks windows that are due, skipping those that another debouncer works on.
-    DUE = "select account_id from queue.windows where due_at <= now() order by due_at limit $1 for update skip locked";
+    /// Locks windows that are due, skipping those that another debouncer works on. A queued job that carries out an
+    /// approval or an undo does not carry the changes of the window, which waits until that job was claimed.
+    DUE = "select account_id from queue.windows w where due_at <= now()
+             and not exists (select from queue.jobs j where j.account_id = w.account_id and j.state = 'queued' and j.cause in ('approval', 'undo'))
+            order by due_at limit $1 for update skip locked";
     /// Of the locked windows, those that are still due after the last changes were gathered.
     STILL_DUE = "select account_id, first_change_at, due_at, traceparent from queue.windows where account_id = any ($1) and due_at <= now()";
     /// Closes windows whose changes a queued job covers now.

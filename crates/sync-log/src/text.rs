@@ -18,9 +18,10 @@ pub fn render(job: &JobRow, steps: &[StepRow]) -> String {
 pub fn line(job: &JobRow, step: &StepRow) -> String {
     let said = Said(&step.data);
     let (source, text) = match step.kind.as_str() {
-        "queued" => {
-            ("JOB", said.list("Queued", &["job_type", "scope", "cause", "person", "reason", "linked_job"]))
-        }
+        "queued" => (
+            "JOB",
+            said.list("Queued", &["job_type", "scope", "cause", "person", "reason", "linked_job", "subject"]),
+        ),
         "merged" => ("JOB", said.list("A request joined", &["job_type", "scope", "person", "reason"])),
         "started" => ("JOB", said.list("Started", &["worker", "epoch"])),
         "taken_over" => ("JOB", said.list("Taken over", &["worker", "epoch"])),
@@ -41,6 +42,11 @@ pub fn line(job: &JobRow, step: &StepRow) -> String {
         "settling" => ("SETTLE", said.list(&name(step), &["look", "agrees", "detail"])),
         "settled" => ("SETTLE", "Settled: every read path agrees".to_owned()),
         "finished" => ("JOB", finished(said)),
+        "alert" => ("ERROR", alert(step, said)),
+        "plan_changed" => ("PLAN", changed(said)),
+        "held_decided" => {
+            ("JOB", said.list("Held removals decided", &["outcome", "person", "reason", "held_id"]))
+        }
         kind => ("JOB", format!("{kind} {}", step.data)),
     };
     let failed = step.outcome.as_deref() == Some("failed")
@@ -102,10 +108,37 @@ fn stepped(step: &StepRow, said: Said<'_>) -> String {
 fn user(step: &StepRow, said: Said<'_>) -> String {
     let text = format!("{}: {}", name(step), step.outcome.as_deref().unwrap_or("unknown"));
     let mut text = explained(text, step, said);
-    if let Some(next) = said.text("next_look") {
-        append(&mut text, format_args!(", next look {next}"));
+    for (name, title) in [("next_look", "next look"), ("expected_by", "expected by"), ("warning", "beware:")]
+    {
+        if let Some(more) = said.text(name) {
+            append(&mut text, format_args!(", {title} {more}"));
+        }
+    }
+    if let Some(gap) = said.text("gap_s") {
+        append(&mut text, format_args!(", without dial tone for {gap} s"));
     }
     text
+}
+
+fn alert(step: &StepRow, said: Said<'_>) -> String {
+    let code = said.text("code").unwrap_or("unknown".to_owned());
+    let had = step.before.as_ref().map(|number| format!(", it had {number}")).unwrap_or_default();
+    let detail = step.detail.as_ref().map(|detail| format!(", {detail}")).unwrap_or_default();
+    format!("{}: {code}{had}{detail}", name(step))
+}
+
+/// How a plan differs from the one that a person had seen.
+fn changed(said: Said<'_>) -> String {
+    let lines = |name: &str| -> String {
+        let lines = said.0.get(name).and_then(Value::as_array);
+        let lines: Vec<&str> = lines.into_iter().flatten().filter_map(Value::as_str).collect();
+        if lines.is_empty() { "nothing".to_owned() } else { lines.join(", ") }
+    };
+    format!(
+        "Something has changed since the plan was seen; no longer: {}; new: {}",
+        lines("gone"),
+        lines("new")
+    )
 }
 
 /// Adds why, and Microsoft's id of the request where somebody may have to ask Microsoft about it.

@@ -15,6 +15,7 @@ mod resolve;
 mod show;
 mod standing;
 mod users;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,8 +1,10 @@
-//! `tandem jobs`: what happened, and asking for a job. Nothing here touches a job: a request is a row that the
-//! debouncer carries out.
+//! `tandem jobs`: what happened, and asking for something. Nothing here touches a job: a request is a row that its owner
+//! carries out, the debouncer what needs a job, teams-sync what needs none.
 
 mod ask;
+mod held;
 mod look;
+mod preview;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,16 @@ pub(crate) enum JobsCommand {
     },
     /// Ask for a Manual job of an account; it uses the stored authorization
     Run(ask::RunJobArgs),
+    /// Show what a job would do, without writing anything
+    Preview(preview::PreviewArgs),
+    /// List removals that wait for a person
+    Held(held::HeldArgs),
+    /// Have held removals carried out, exactly as they are listed
+    Approve(held::DecideArgs),
+    /// Drop held removals; they are not proposed again until something changes about their users
+    Reject(held::DecideArgs),
+    /// Undo what a job wrote, as far as it can be undone
+    Undo(preview::UndoArgs),
 }
 
 /// Options of `tandem jobs list`.
@@ -81,6 +93,11 @@ pub(crate) async fn run(command: JobsCommand, config: &Config) -> anyhow::Result
         JobsCommand::List(args) => look::list(&operator, &args).await?,
         JobsCommand::Show { job, output } => look::show(&operator, job.into(), output).await?,
         JobsCommand::Run(args) => return ask::run(&operator, args).await,
+        JobsCommand::Preview(args) => return preview::preview(&operator, args).await,
+        JobsCommand::Held(args) => held::list(&operator, &args).await?,
+        JobsCommand::Approve(args) => return held::approve(&operator, args).await,
+        JobsCommand::Reject(args) => return held::reject(&operator, args).await,
+        JobsCommand::Undo(args) => return preview::undo(&operator, args).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tandem_domain::plan::{Action, Plan, Step};
+use tandem_domain::plan::{Action, Plan, Step, UserKey};
 use tandem_domain::policy::same_policy_name;
 use tandem_domain::{Number, ObjectId};
-use tandem_graph::{AssignmentType, GraphError, UserConfiguration};
+use tandem_graph::{AssignmentCategory, AssignmentType, GraphError, UserConfiguration};
 use tandem_store::{StoreError, intents};
 use tokio::time::sleep;
 
-use crate::execute::{Executed, UserKey};
+use crate::execute::Executed;
 use crate::step::{Hands, StepEnd};
 use tandem_domain::ladder::DeferReason;
 
@@ -31,7 +31,7 @@ pub(crate) async fn read_back(hands: &Hands, plan: &Plan, executed: &mut Execute
                 executed
                     .done
                     .keys()
-                    .map(|user| (user.clone(), format!("reading back failed: {text}")))
+                    .map(|user| (user.clone(), Why::Differs(format!("reading back failed: {text}"))))
                     .collect()
             }
         };
@@ -46,11 +46,19 @@ pub(crate) async fn read_back(hands: &Hands, plan: &Plan, executed: &mut Execute
     }
 }
 
+/// Why a read does not agree.
+enum Why {
+    /// The effect does not show, perhaps not yet.
+    Differs(String),
+    /// Somebody else has changed the user since.
+    Outside(String),
+}
+
 async fn differing(
     hands: &Hands,
     plan: &Plan,
     executed: &Executed,
-) -> Result<BTreeMap<UserKey, String>, GraphError> {
+) -> Result<BTreeMap<UserKey, Why>, GraphError> {
     let mut records: BTreeMap<ObjectId, Option<UserConfiguration>> = BTreeMap::new();
     if executed.done.len() <= SINGLE {
         for (_, oid) in executed.done.keys() {
@@ -66,11 +74,28 @@ async fn differing(
     for user in executed.done.keys() {
         let record = records.get(&user.1).and_then(Option::as_ref);
         let last_words = last_steps(plan.steps.iter().filter(|s| s.oid == user.1));
-        if let Some(why) = last_words.into_iter().find_map(|step| disagrees(&step.action, record)) {
-            pending.insert(user.clone(), why);
-        }
+        let why = last_words.into_iter().find_map(|step| disagrees(&step.action, record));
+        let outside = || record.and_then(|record| changed_outside(plan, user, record));
+        pending.extend(why.map(|why| (user.clone(), outside().map_or(Why::Differs(why), Why::Outside))));
     }
     Ok(pending)
+}
+
+/// A primary number that the user neither had before the job nor got from it: a late landing cannot bring that.
+fn changed_outside(plan: &Plan, user: &UserKey, record: &UserConfiguration) -> Option<String> {
+    let steps = plan.steps.iter().filter(|step| step.oid == user.1);
+    let known: Vec<&Number> = steps.filter_map(|step| step.action.number()).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let primary = record
+        .telephone_numbers
+        .iter()
+        .find(|held| matches!(held.assignment_category, None | Some(AssignmentCategory::Primary)))?;
+    let number = Number::from_microsoft(&primary.telephone_number).ok()?;
+    let name = record.user_principal_name.as_deref().unwrap_or("the user");
+    (!known.contains(&&number))
+        .then(|| format!("somebody gave {name} the number {number} in Teams during the job"))
 }
 
 /// Of the steps of one user, those whose effect should still be there: a number that came off and went on again, or
@@ -100,9 +125,13 @@ pub(crate) fn disagrees(action: &Action, record: Option<&UserConfiguration>) -> 
     };
     let policy = |policy_type: &str| record.and_then(|r| r.policy(policy_type));
     match action {
-        Action::AssignNumber { number, .. } => {
-            (!holds(number)).then(|| format!("{number} is not on the user's record yet"))
+        Action::AssignNumber { number, .. } if !holds(number) => {
+            Some(format!("{number} is not on the user's record yet"))
         }
+        // a number without Enterprise Voice does not ring
+        Action::AssignNumber { .. } => record
+            .is_some_and(|r| r.is_enterprise_voice_enabled == Some(false))
+            .then(|| "Enterprise Voice is not on yet".to_owned()),
         Action::UnassignNumber { number } => {
             holds(number).then(|| format!("{number} is still on the user's record"))
         }
@@ -125,12 +154,20 @@ pub(crate) fn disagrees(action: &Action, record: Option<&UserConfiguration>) -> 
 async fn give_back(
     hands: &Hands,
     executed: &mut Executed,
-    pending: BTreeMap<UserKey, String>,
+    pending: BTreeMap<UserKey, Why>,
 ) -> Result<(), StoreError> {
     let patience = hands.shared.settings.ladder(time::Duration::minutes(1));
     let mut tx = hands.journal.begin("intents.reopen").await?;
     for (user, why) in pending {
-        for intent in executed.done.remove(&user).unwrap_or_default() {
+        let intents = executed.done.remove(&user).unwrap_or_default();
+        let why = match why {
+            Why::Differs(why) => why,
+            Why::Outside(text) => {
+                executed.stopped.insert(user, StepEnd::Outside { text });
+                continue;
+            }
+        };
+        for intent in intents {
             intents::reopen(&mut tx, intent, &why, patience).await?;
         }
         let text = format!("Microsoft reports the change as done, but {why}");

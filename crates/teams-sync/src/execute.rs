@@ -1,18 +1,15 @@
-//! Executing a plan: steps whose predecessors are done run side by side; a step that fails takes its successors out.
+//! Executing a plan: the steps that may start run side by side, in the order that the domain gives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tandem_domain::Number;
 use tandem_domain::ladder::DeferReason;
-use tandem_domain::plan::{Plan, Step};
-use tandem_domain::{ObjectId, PbxUserId};
+use tandem_domain::plan::{Fate, Plan, Progress, StepResult, UserKey};
 use tandem_store::StoreError;
 use uuid::Uuid;
 
 use crate::step::{Hands, StepEnd};
-
-/// A Microsoft user within a plan.
-pub(crate) type UserKey = (PbxUserId, ObjectId);
 
 /// What became of the users that had steps.
 #[derive(Debug, Default)]
@@ -21,8 +18,10 @@ pub(crate) struct Executed {
     pub(crate) done: BTreeMap<UserKey, Vec<Uuid>>,
     /// Users that stopped at a step; steps before it may be done.
     pub(crate) stopped: BTreeMap<UserKey, StepEnd>,
-    /// Users of which at least one step is done.
-    pub(crate) touched: BTreeSet<UserKey>,
+    /// Users that gave up a number in vain and have it again.
+    pub(crate) put_back: BTreeMap<UserKey, Number>,
+    /// Users that should have a number and have none, with the one that they had.
+    pub(crate) without: BTreeMap<UserKey, Number>,
     /// The whole job has to stop.
     pub(crate) abort: Option<(&'static str, String)>,
     /// Users were left to the successor.
@@ -33,156 +32,69 @@ pub(crate) struct Executed {
 
 /// Runs the steps of a plan.
 pub(crate) async fn run(hands: &Hands, plan: &Plan) -> Result<Executed, StoreError> {
-    let mut state = Progress::new(plan);
+    let mut progress = Progress::new(plan);
+    let mut executed = Executed::default();
+    let mut ends: BTreeMap<usize, StepEnd> = BTreeMap::new();
+    let mut intents: BTreeMap<UserKey, Vec<Uuid>> = BTreeMap::new();
     let mut running = FuturesUnordered::new();
     loop {
-        while running.len() < hands.shared.settings.in_flight {
-            if state.executed.abort.is_some() {
-                break;
-            }
-            let Some(index) = state.next(hands.lease.must_give_way() || !hands.lease.may_start()) else {
-                break;
-            };
-            let step = &plan.steps[index];
-            running.push(async move { (index, hands.run(step).await) });
+        while executed.abort.is_none() && running.len() < hands.shared.settings.in_flight {
+            let give_way = hands.lease.must_give_way() || !hands.lease.may_start();
+            let Some(index) = progress.next(give_way) else { break };
+            let step = progress.step(index).clone();
+            running.push(async move { (index, hands.run(&step).await) });
         }
         let Some((index, end)) = running.next().await else { break };
-        state.ended(index, end?);
-    }
-    let mut executed = state.finish();
-    executed.halted = executed.handed_over && hands.lease.writes_forbidden();
-    Ok(executed)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
-    Waiting,
-    Running,
-    Done,
-    Out,
-}
-
-struct Progress<'a> {
-    steps: &'a [Step],
-    marks: Vec<Mark>,
-    busy: BTreeSet<ObjectId>,
-    executed: Executed,
-    intents: BTreeMap<UserKey, Vec<Uuid>>,
-}
-
-fn key(step: &Step) -> UserKey {
-    (step.user.clone(), step.oid)
-}
-
-impl<'a> Progress<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        Self {
-            steps: &plan.steps,
-            marks: vec![Mark::Waiting; plan.steps.len()],
-            busy: BTreeSet::new(),
-            executed: Executed::default(),
-            intents: BTreeMap::new(),
-        }
-    }
-
-    fn mark_of(&self, no: u32) -> Mark {
-        usize::try_from(no).ok().and_then(|no| self.marks.get(no - 1)).copied().unwrap_or(Mark::Out)
-    }
-
-    /// The next step that may start. While giving way only users and groups that have been started go on.
-    fn next(&mut self, give_way: bool) -> Option<usize> {
-        let started: BTreeSet<u32> = self
-            .steps
-            .iter()
-            .zip(&self.marks)
-            .filter(|(_, mark)| matches!(mark, Mark::Running | Mark::Done))
-            .filter_map(|(step, _)| step.group)
-            .collect();
-        for (index, step) in self.steps.iter().enumerate() {
-            if self.marks[index] != Mark::Waiting || self.busy.contains(&step.oid) {
-                continue;
-            }
-            if self.executed.stopped.contains_key(&key(step)) {
-                self.marks[index] = Mark::Out;
-                continue;
-            }
-            let marks = step.depends_on.iter().map(|no| self.mark_of(*no));
-            if marks.clone().any(|mark| mark == Mark::Out) {
-                self.marks[index] = Mark::Out;
-                let text = "a step that it depends on was not finished".to_owned();
-                let end = StepEnd::Deferred { reason: DeferReason::DependsOnDeferred, text };
-                self.executed.stopped.entry(key(step)).or_insert(end);
-                continue;
-            }
-            if !marks.clone().all(|mark| mark == Mark::Done) {
-                continue;
-            }
-            if self.earlier_step_waits(index) {
-                continue;
-            }
-            let in_hand = step.group.is_some_and(|group| started.contains(&group))
-                || self.executed.touched.contains(&key(step));
-            if give_way && !in_hand {
-                self.marks[index] = Mark::Out;
-                self.executed.handed_over = true;
-                self.executed.stopped.entry(key(step)).or_insert(StepEnd::NotStarted);
-                continue;
-            }
-            self.marks[index] = Mark::Running;
-            self.busy.insert(step.oid);
-            return Some(index);
-        }
-        None
-    }
-
-    /// Steps of one Microsoft user run in the order of the plan.
-    fn earlier_step_waits(&self, index: usize) -> bool {
-        let oid = self.steps[index].oid;
-        self.steps[..index]
-            .iter()
-            .zip(&self.marks)
-            .any(|(step, mark)| step.oid == oid && *mark == Mark::Waiting)
-    }
-
-    fn ended(&mut self, index: usize, end: StepEnd) {
-        let step = &self.steps[index];
-        self.busy.remove(&step.oid);
-        match end {
+        let end = end?;
+        progress.ended(index, result_of(&end));
+        let step = progress.step(index);
+        match &end {
             StepEnd::Done { intent } => {
-                self.marks[index] = Mark::Done;
-                self.executed.touched.insert(key(step));
-                self.intents.entry(key(step)).or_default().extend(intent);
+                intents.entry((step.user.clone(), step.oid)).or_default().extend(*intent);
                 if step.group.is_some() {
                     tandem_runtime::failpoint::hit("wrk.between_halves");
                 }
             }
-            end => {
-                self.marks[index] = Mark::Out;
-                if let StepEnd::Abort { code, text } = &end {
-                    self.executed.abort = Some((code, text.clone()));
-                }
-                self.executed.handed_over |= matches!(end, StepEnd::NotStarted);
-                self.executed.stopped.insert(key(step), end);
-            }
+            StepEnd::Abort { code, text } => executed.abort = Some((code, text.clone())),
+            StepEnd::NotStarted => executed.handed_over = true,
+            StepEnd::Deferred { .. } | StepEnd::Failed { .. } | StepEnd::Outside { .. } => {}
         }
+        ends.insert(index, end);
     }
+    for (user, run) in progress.finish().users {
+        let stopped = match run.fate {
+            Fate::Done => None,
+            Fate::Ended(index) => Some(ends.remove(&index).unwrap_or(StepEnd::NotStarted)),
+            Fate::Depends => {
+                let text = "a step that it depends on was not finished".to_owned();
+                Some(StepEnd::Deferred { reason: DeferReason::DependsOnDeferred, text })
+            }
+            Fate::Left => {
+                executed.handed_over |= executed.abort.is_none();
+                Some(StepEnd::NotStarted)
+            }
+        };
+        match stopped {
+            None => {
+                let own = intents.remove(&user).unwrap_or_default();
+                executed.done.insert(user.clone(), own);
+            }
+            Some(end) => _ = executed.stopped.insert(user.clone(), end),
+        }
+        executed.put_back.extend(run.put_back.map(|number| (user.clone(), number)));
+        executed.without.extend(run.without.map(|number| (user, number)));
+    }
+    executed.halted = executed.handed_over && hands.lease.writes_forbidden();
+    Ok(executed)
+}
 
-    fn finish(mut self) -> Executed {
-        let mut all_done: BTreeMap<UserKey, bool> = BTreeMap::new();
-        for (step, mark) in self.steps.iter().zip(&self.marks) {
-            *all_done.entry(key(step)).or_insert(true) &= *mark == Mark::Done;
+fn result_of(end: &StepEnd) -> StepResult {
+    match end {
+        StepEnd::Done { .. } => StepResult::Done,
+        StepEnd::Deferred { reason: DeferReason::OperationRunning | DeferReason::OutcomeUnknown, .. } => {
+            StepResult::Open
         }
-        for (user, all_done) in all_done {
-            if self.executed.stopped.contains_key(&user) {
-                continue;
-            }
-            if all_done {
-                let intents = self.intents.remove(&user).unwrap_or_default();
-                self.executed.done.insert(user, intents);
-            } else {
-                self.executed.stopped.insert(user, StepEnd::NotStarted);
-            }
-        }
-        self.executed
+        StepEnd::Deferred { .. } | StepEnd::Failed { .. } | StepEnd::Outside { .. } => StepResult::NotDone,
+        StepEnd::NotStarted | StepEnd::Abort { .. } => StepResult::NotStarted,
     }
 }

@@ -6,29 +6,22 @@ use std::time::Duration;
 use serde_json::json;
 use tandem_domain::job::{Counts, JobState, JobType, Outcome};
 use tandem_domain::ladder::{self, DeferReason};
-use tandem_domain::plan::{Plan, Verdict};
+use tandem_domain::plan::{Plan, UserKey};
 use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Trial};
 use tandem_domain::wanted::{Standing, WantedUser};
 use tandem_domain::{AccountId, Gen, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
 use tandem_store::users::{self, Deferral, Looks, UserOutcome};
-use tandem_store::{StoreError, Tx, authorizations, quarantine, standing};
+use tandem_store::{StoreError, Tx, authorizations, decisions, held, intents, quarantine, standing};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::Shared;
 use crate::authority;
-use crate::execute::{Executed, UserKey};
+use crate::execute::Executed;
 use crate::journal::{Journal, announce};
-use crate::step::StepEnd;
-
-/// What a user came to.
-#[derive(Clone, Debug)]
-pub(crate) struct Result {
-    pub(crate) outcome: Outcome,
-    pub(crate) code: Option<String>,
-    pub(crate) detail: Option<String>,
-    pub(crate) defer: Option<DeferReason>,
-    pub(crate) moved: bool,
-}
+use crate::orders::Order;
+use crate::results::{self, Made, Result};
 
 /// Everything the end of a job needs.
 #[derive(Debug)]
@@ -44,70 +37,10 @@ pub(crate) struct Work<'a> {
     pub(crate) written_before: &'a BTreeSet<PbxUserId>,
     /// The plan looked at everybody: users that were fine get no event of their own.
     pub(crate) everybody: bool,
-}
-
-/// Result of every user of the plan.
-pub(crate) fn results(work: &Work<'_>) -> BTreeMap<UserKey, Result> {
-    work.plan
-        .users
-        .iter()
-        .map(|user| {
-            let key = (user.user.clone(), user.oid);
-            let result = match &user.verdict {
-                Verdict::Steps => ran(work, &key),
-                Verdict::Held { text } => {
-                    Result { outcome: Outcome::Held, detail: Some(text.clone()), ..plain(Outcome::Held) }
-                }
-                Verdict::Unchanged => {
-                    let moved = work.written_before.contains(&user.user);
-                    Result { moved, ..plain(if moved { Outcome::Confirmed } else { Outcome::Unchanged }) }
-                }
-                Verdict::Conflict { code, text, .. } => Result {
-                    code: Some(code.as_str().to_owned()),
-                    detail: Some(text.clone()),
-                    ..plain(Outcome::Conflict)
-                },
-                Verdict::Failed { code, text } => Result {
-                    code: Some(code.as_str().to_owned()),
-                    detail: Some(text.clone()),
-                    ..plain(Outcome::Failed)
-                },
-                Verdict::Deferred { reason, text } => deferred(*reason, text),
-            };
-            (key, result)
-        })
-        .collect()
-}
-
-fn plain(outcome: Outcome) -> Result {
-    Result { outcome, code: None, detail: None, defer: None, moved: false }
-}
-
-fn deferred(reason: DeferReason, text: &str) -> Result {
-    Result {
-        code: Some(reason.as_str().to_owned()),
-        detail: Some(text.to_owned()),
-        defer: Some(reason),
-        ..plain(Outcome::Deferred)
-    }
-}
-
-fn ran(work: &Work<'_>, key: &UserKey) -> Result {
-    if work.executed.done.contains_key(key) {
-        return Result { moved: true, ..plain(Outcome::Confirmed) };
-    }
-    match work.executed.stopped.get(key) {
-        Some(StepEnd::Failed { code, text }) => {
-            Result { code: Some(code.clone()), detail: Some(text.clone()), ..plain(Outcome::Failed) }
-        }
-        Some(StepEnd::Deferred { reason, text }) => deferred(*reason, text),
-        Some(StepEnd::Abort { code, text }) => {
-            Result { code: Some((*code).to_owned()), detail: Some(text.clone()), ..plain(Outcome::Failed) }
-        }
-        Some(StepEnd::NotStarted | StepEnd::Done { .. }) | None => {
-            deferred(DeferReason::HandOver, "left to the next job")
-        }
-    }
+    /// Users that somebody else changed while the last job of theirs ran.
+    pub(crate) outside: &'a BTreeSet<PbxUserId>,
+    /// What the job was ordered to do.
+    pub(crate) order: &'a Order,
 }
 
 /// Writes the end of a job that came as far as a plan.
@@ -116,9 +49,15 @@ pub(crate) async fn write(
     journal: &Journal,
     work: &Work<'_>,
 ) -> std::result::Result<JobState, StoreError> {
-    let mut results = results(work);
+    let mut results = results::results(Made {
+        plan: work.plan,
+        executed: work.executed,
+        written_before: work.written_before,
+        undo: matches!(work.order, Order::Undo(_)),
+    });
     let mut tx = journal.begin("jobs.finish").await?;
     let waits = waits(shared, &mut tx, work, &mut results).await?;
+    let gaps = intents::gaps(&mut tx, work.claim.job).await?;
     let mut counts = Counts::default();
     for result in results.values() {
         counts.add(result.outcome);
@@ -137,9 +76,12 @@ pub(crate) async fn write(
         error: work.executed.abort.clone().map(|(code, text)| (code.to_owned(), text)),
         settled: !results.values().any(|r| r.moved),
     };
-    let per_user = one_per_user(&results);
+    let per_user = results::one_per_user(&results);
     defer(&mut tx, work, &per_user, &waits).await?;
-    stand(&mut tx, work, &results).await?;
+    // an undo is about what the job changed; what stands beside that is as it was, and each write has noted its own
+    if !matches!(work.order, Order::Undo(_)) {
+        stand(&mut tx, work, &results).await?;
+    }
     let outcomes: Vec<UserOutcome> = per_user
         .iter()
         .map(|(user, result)| UserOutcome {
@@ -154,19 +96,25 @@ pub(crate) async fn write(
     let first = ladder::settle_look(0, time::Duration::ZERO).unwrap_or(time::Duration::MINUTE);
     let (account, job) = (work.claim.account, work.claim.job);
     users::outcomes(&mut tx, account, work.upto, job, shared.settings.ladder(first), &outcomes).await?;
-    hold(shared, &mut tx, work).await?;
+    if !matches!(work.order, Order::Undo(_)) {
+        hold(shared, &mut tx, work).await?;
+    }
+    let fine = |result: &Result| result.outcome == Outcome::Unchanged && result.warning.is_none();
     let mut events: Vec<NewEvent> = results
         .iter()
-        .filter(|(_, result)| !(work.everybody && result.outcome == Outcome::Unchanged))
-        .map(|((user, oid), result)| NewEvent {
-            kind: "user",
-            data: json!({
-                "pbx_user_id": user, "microsoft_user": oid, "outcome": result.outcome,
-                "code": result.code, "detail": result.detail,
-                "next_look_in_s": waits.get(user).map(Duration::as_secs),
-            }),
-        })
+        .filter(|(_, result)| !(work.everybody && fine(result)))
+        .map(|(user, result)| told(shared, user, result, waits.get(&user.0), gaps.get(user)))
         .collect();
+    events.extend(work.executed.without.iter().map(|((user, oid), number)| {
+        let result = results.get(&(user.clone(), *oid));
+        NewEvent {
+            kind: "alert",
+            data: json!({
+                "pbx_user_id": user, "microsoft_user": oid, "code": "left_without_number", "before": number,
+                "detail": result.and_then(|result| result.detail.clone()),
+            }),
+        }
+    }));
     if work.executed.handed_over {
         events.push(NewEvent { kind: "handed_over", data: json!({}) });
     }
@@ -182,34 +130,56 @@ pub(crate) async fn write(
         if quarantine::worked(&mut tx, account).await? {
             tracing::info!(%account, %job, "a job worked: the quarantine is over");
         }
-        users::covered(&mut tx, account, work.upto, job).await?;
+        if work.order.covers() {
+            users::covered(&mut tx, account, work.upto, job).await?;
+        }
     }
+    let reached: Vec<UserKey> = results
+        .iter()
+        .filter(|(_, result)| matches!(result.outcome, Outcome::Confirmed | Outcome::Unchanged))
+        .map(|(user, _)| user.clone())
+        .collect();
+    let everything = work.order.brings_everything(work.claim);
+    decisions::lift(&mut tx, account, work.upto, &reached, everything && state != JobState::Failed).await?;
     end(shared, &mut tx, work.claim, &ending).await?;
     tx.commit().await?;
     shared.bell.ring();
     report(shared, work.claim, &ending);
+    shared.metrics.moved(gaps.values(), work.executed.without.len());
     Ok(state)
 }
 
-/// A PBX user that was mapped anew stands twice in a plan; what is worse counts.
-fn one_per_user(results: &BTreeMap<UserKey, Result>) -> BTreeMap<&PbxUserId, &Result> {
-    let mut per_user: BTreeMap<&PbxUserId, &Result> = BTreeMap::new();
-    for ((user, _), result) in results {
-        per_user
-            .entry(user)
-            .and_modify(|known| {
-                // among those that went well, a write on either side means that something has to settle
-                let fine =
-                    |r: &Result| matches!(r.outcome, Outcome::Confirmed | Outcome::Unchanged | Outcome::Kept);
-                let rank =
-                    |r: &Result| (!fine(r), if fine(r) { Outcome::Confirmed } else { r.outcome }, r.moved);
-                if rank(result) > rank(known) {
-                    *known = result;
-                }
-            })
-            .or_insert(result);
+/// What is said of a user at the end.
+fn told(
+    shared: &Shared,
+    (user, oid): &UserKey,
+    result: &Result,
+    wait: Option<&Wait>,
+    gap: Option<&Duration>,
+) -> NewEvent {
+    let now = shared.clock.now();
+    let at = |moment: OffsetDateTime| moment.replace_nanosecond(0).ok().and_then(|m| m.format(&Rfc3339).ok());
+    let within = result.defer.and_then(ladder::expected_within).map(|within| shared.settings.ladder(within));
+    NewEvent {
+        kind: "user",
+        data: json!({
+            "pbx_user_id": user, "microsoft_user": oid, "outcome": result.outcome,
+            "code": result.code, "detail": result.detail,
+            "next_look": wait.and_then(|wait| at(now + wait.next)),
+            "expected_by": wait.zip(within).and_then(|(wait, within)| at(now - wait.waited + within)),
+            "gap_s": gap.map(|gap| (gap.as_secs_f64() * 10.0).round() / 10.0),
+            "warning_code": result.warning.as_ref().map(|warning| warning.code.as_str()),
+            "warning": result.warning.as_ref().map(|warning| &warning.text),
+        }),
     }
-    per_user
+}
+
+/// How long a deferred user waits.
+struct Wait {
+    /// Until the next look.
+    next: Duration,
+    /// So far, for the same reason.
+    waited: time::Duration,
 }
 
 /// How long deferred users wait. One whose ladder has ended has failed.
@@ -218,16 +188,23 @@ async fn waits(
     tx: &mut Tx,
     work: &Work<'_>,
     results: &mut BTreeMap<UserKey, Result>,
-) -> std::result::Result<BTreeMap<PbxUserId, Duration>, StoreError> {
+) -> std::result::Result<BTreeMap<PbxUserId, Wait>, StoreError> {
     let names: Vec<String> = results.keys().map(|(user, _)| user.0.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let looks = users::looks(tx, work.claim.account, &names).await?;
     let mut waits = BTreeMap::new();
     for ((user, _), result) in results {
         let Some(reason) = result.defer else { continue };
+        let before = work.outside.contains(user);
+        if before && result.code.as_deref() == Some(results::CHANGED_OUTSIDE) {
+            *result = Result { outcome: Outcome::Conflict, defer: None, ..result.clone() };
+            continue;
+        }
         match wait_for(shared, reason, looks.get(user)) {
-            Some(wait) => {
-                waits.insert(user.clone(), wait);
+            Some(next) => {
+                let same = looks.get(user).filter(|known| known.reason == reason.as_str());
+                let waited = same.map_or(time::Duration::ZERO, |known| known.waited);
+                waits.insert(user.clone(), Wait { next, waited });
             }
             None => *result = Result { outcome: Outcome::Failed, defer: None, ..result.clone() },
         }
@@ -239,7 +216,7 @@ async fn defer(
     tx: &mut Tx,
     work: &Work<'_>,
     per_user: &BTreeMap<&PbxUserId, &Result>,
-    waits: &BTreeMap<PbxUserId, Duration>,
+    waits: &BTreeMap<PbxUserId, Wait>,
 ) -> std::result::Result<(), StoreError> {
     let mut deferrals = Vec::new();
     let mut over: Vec<&str> =
@@ -250,7 +227,7 @@ async fn defer(
                 user: (*user).clone(),
                 reason,
                 detail: result.detail.clone().unwrap_or_default(),
-                wait: *wait,
+                wait: wait.next,
             }),
             _ => over.push(user.as_str()),
         }
@@ -262,11 +239,18 @@ async fn defer(
 /// Removals that wait for a person: those of this plan, and earlier ones of users that it did not look at.
 async fn hold(shared: &Shared, tx: &mut Tx, work: &Work<'_>) -> std::result::Result<(), StoreError> {
     let looked_at: BTreeSet<UserKey> = work.plan.users.iter().map(|u| (u.user.clone(), u.oid)).collect();
-    let mut held = users::held(tx, work.claim.account).await?;
-    held.retain(|step| !looked_at.contains(&(step.user.clone(), step.oid)));
-    held.extend(work.plan.held.iter().cloned());
-    let id = shared.ids.v7(&shared.clock);
-    users::hold(tx, id, work.claim.account, work.claim.job, &work.plan.fingerprint, &held).await
+    let before = held::open(tx, work.claim.account).await?;
+    let mut removals = before.map(|held| held.removals).unwrap_or_default();
+    removals.retain(|step| !looked_at.contains(&(step.user.clone(), step.oid)));
+    removals.extend(work.plan.held.iter().cloned());
+    let hold = held::Hold {
+        id: shared.ids.v7(&shared.clock),
+        account: work.claim.account,
+        job: work.claim.job,
+        generation: work.upto,
+        removals: &removals,
+    };
+    held::hold(tx, &hold).await
 }
 
 fn wait_for(shared: &Shared, reason: DeferReason, before: Option<&Looks>) -> Option<Duration> {

@@ -5,22 +5,27 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tandem_domain::authorization::{Observation, Standing};
-use tandem_domain::job::{Counts, JobScope, JobState, JobType};
-use tandem_domain::plan::{Plan, PlanInput, Scope, plan};
+use tandem_domain::guard::RemovalGuard;
+use tandem_domain::job::{Counts, JobState, JobType};
+use tandem_domain::plan::{Difference, Observed, Plan, PlanInput, Scope, plan};
 use tandem_domain::quarantine::Cause;
-use tandem_domain::{ObjectId, PbxUserId};
+use tandem_domain::{Gen, ObjectId, PbxUserId};
 use tandem_graph::{ErrorClass, GraphError, Priority, TenantClient, TokenErrorKind};
 use tandem_runtime::failpoint;
 use tandem_store::claims::{Claim, Ending, NewEvent};
 use tandem_store::users::PlannedRun;
 use tandem_store::wanted::{self, Snapshot};
 use tandem_store::{StoreError, intents, users};
+use uuid::Uuid;
 
 use crate::authority::{self, Met};
-use crate::execute::{self, Executed};
+use crate::discovery::Reads;
+use crate::execute;
 use crate::finish::{self, Work};
 use crate::journal::Journal;
 use crate::lease::Lease;
+use crate::orders::Order;
+use crate::results;
 use crate::step::Hands;
 use crate::{Shared, confirm, discovery, observe};
 
@@ -31,6 +36,9 @@ pub(crate) enum JobError {
     Store(StoreError),
     /// It ends as failed, with a stable code.
     Whole { code: &'static str, text: String },
+    /// It ends as failed, because it is not or no longer what a person has agreed to: the account is well, and nothing is
+    /// tried again.
+    Refused { code: &'static str, text: String, difference: Difference },
     /// It ends without having done anything, and that is right.
     Cancelled { text: &'static str },
     /// It goes back into the queue, uncounted: our own credential is at fault.
@@ -75,26 +83,37 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
     shared.metrics.started(&claim);
     failpoint::hit("wrk.after_claim");
     let journal = Journal::new(Arc::clone(&shared), claim.account, claim.job, claim.epoch);
+    let failed = |code: &str, text| Ending {
+        state: JobState::Failed,
+        counts: Counts::default(),
+        error: Some((code.to_owned(), text)),
+        settled: true,
+    };
+    let mut refused = false;
     let ending = match work(&shared, &claim, &journal, &lease).await {
         Ok(()) => return Ok(()),
         Err(JobError::Store(error)) => return Err(error),
         Err(JobError::Whole { code, text }) => match authority::met(&shared, &claim, code, text).await? {
-            Met::Failed(code, text) => Ending {
-                state: JobState::Failed,
-                counts: Counts::default(),
-                error: Some((code.to_owned(), text)),
-                settled: true,
-            },
+            Met::Failed(code, text) => failed(code, text),
             Met::Waits(text) => return authority::put_back(&shared, &journal, &claim, &text).await,
         },
         Err(JobError::Waits { text }) => return authority::put_back(&shared, &journal, &claim, &text).await,
+        Err(JobError::Refused { code, text, difference }) => {
+            if !difference.is_empty() {
+                journal.note("plan_changed", json!(difference)).await?;
+            }
+            refused = true;
+            failed(code, text)
+        }
         Err(JobError::Cancelled { text }) => {
             journal.note("cancelled", json!({ "detail": text })).await?;
             Ending::cancelled()
         }
     };
     let mut tx = journal.begin("jobs.finish").await?;
-    if ending.state == JobState::Failed {
+    if refused && claim.cause != "preview" {
+        // the changes of the account are none of this job's business
+    } else if ending.state == JobState::Failed && !refused {
         let code = ending.error.as_ref().map(|(code, _)| code.as_str());
         finish::fail_account(&shared, &mut tx, &claim, code.and_then(Cause::parse)).await?;
     } else {
@@ -113,25 +132,33 @@ async fn work(
     journal: &Journal,
     lease: &Arc<Lease>,
 ) -> Result<(), JobError> {
-    let snapshot = wanted::snapshot(&shared.store, claim.account, claim.from_gen).await?;
+    let mut snapshot = wanted::snapshot(&shared.store, claim.account, claim.from_gen).await?;
     if claim.job_type == JobType::Auto && (!snapshot.auto_sync || snapshot.paused) {
         return Err(JobError::Cancelled {
             text: "Auto Sync is off or the account is paused; the changes stay queued",
         });
     }
-    let client = client(shared, claim, &snapshot, lease)?;
+    let trusted = Arc::clone(lease);
+    let client = client(shared, &snapshot, claim.job_type, claim.job.0)?
+        .with_start_check(Arc::new(move || trusted.may_start()));
     check_permissions(&client).await?;
     authority::seen_by_job(shared, claim, &snapshot, &Observation::Proved).await?;
-    let scope = scope(claim, &snapshot);
+    let order = Order::of(shared, claim, &snapshot).await?;
+    let scope = order.prepare(claim, &mut snapshot);
     let already = discovery::refresh(shared, claim, journal, &client, &snapshot, &scope).await?;
-    let look = observe::look(&client, &snapshot, &scope, shared.tenants.pages(client.id()), already).await?;
-    if look.how == "pages" {
-        shared.tenants.seen(client.id(), look.users);
-    }
+    let look = look(shared, &client, &snapshot, &scope, already).await?;
     journal.note("read", json!({ "what": look.how, "users": look.users })).await?;
-    let plan = make_plan(shared, &client, &snapshot, scope.clone(), look).await?;
-    let from = claim.from_gen.unwrap_or(snapshot.covered);
-    keep_plan(claim, journal, &plan, from, snapshot.generation).await?;
+    let refused = match &order {
+        Order::Undo(undo) => undo.undoing.refused(&look.observed, &mut snapshot),
+        Order::Sync | Order::Preview(_) | Order::Approval(_) => Vec::new(),
+    };
+    let guard = order.guard(shared.settings.guard);
+    let mut plan = make_plan(shared, &client, &snapshot, scope.clone(), look.observed, guard).await?;
+    if let Order::Undo(undo) = &order {
+        undo.undoing.told(&mut plan, refused);
+    }
+    order.check(claim, &plan)?;
+    keep_plan(shared, claim, journal, &order, &snapshot, &plan).await?;
 
     let hands = Hands {
         shared: Arc::clone(shared),
@@ -149,7 +176,29 @@ async fn work(
     }
     confirm::read_back(&hands, &plan, &mut executed).await?;
     failpoint::hit("wrk.after_last_user_before_finish");
-    end(shared, claim, journal, &snapshot, &plan, &executed, &scope).await?;
+    // under an earlier claim: by a worker that fell silent, or before the job was put back
+    let written_before: BTreeSet<PbxUserId> = if claim.epoch > 1 {
+        intents::users_written(&shared.store, claim.job).await?.into_iter().collect()
+    } else {
+        BTreeSet::new()
+    };
+    let outside = users::with_code(&shared.store, claim.account, results::CHANGED_OUTSIDE).await?;
+    let work = Work {
+        claim,
+        wanted: &snapshot.wanted,
+        plan: &plan,
+        executed: &executed,
+        upto: range(claim, &order, &snapshot).1,
+        deferred_due: &snapshot.deferred_due,
+        written_before: &written_before,
+        everybody: scope == Scope::All,
+        outside: &outside,
+        order: &order,
+    };
+    let state = finish::write(shared, journal, &work).await?;
+    if matches!(state, JobState::Succeeded | JobState::Partly) {
+        authority::seen_by_job(shared, claim, &snapshot, &Observation::JobWorked).await?;
+    }
     failpoint::hit("wrk.after_finish_before_ack");
     Ok(())
 }
@@ -162,7 +211,7 @@ pub const REQUIRED_ROLES: [&str; 4] = [
     "TeamsPolicyUserAssign.ReadWrite.All",
 ];
 
-async fn check_permissions(client: &TenantClient) -> Result<(), JobError> {
+pub(crate) async fn check_permissions(client: &TenantClient) -> Result<(), JobError> {
     if client.token_info().await?.missing(&REQUIRED_ROLES).is_empty() {
         return Ok(());
     }
@@ -176,14 +225,15 @@ async fn check_permissions(client: &TenantClient) -> Result<(), JobError> {
     Err(JobError::Whole { code: "permission_missing", text })
 }
 
-fn client(
+/// The client of the account's tenant.
+pub(crate) fn client(
     shared: &Shared,
-    claim: &Claim,
     snapshot: &Snapshot,
-    lease: &Arc<Lease>,
+    job_type: JobType,
+    correlation: Uuid,
 ) -> Result<TenantClient, JobError> {
     let tenant = match &snapshot.authorization {
-        Some((tenant, standing)) if authority::may_try(claim.job_type, *standing) => tenant,
+        Some((tenant, standing)) if authority::may_try(job_type, *standing) => tenant,
         Some((_, Standing { state, .. })) => {
             let text = format!("the stored authorization is {state}; the Global Admin has to consent again");
             return Err(JobError::Whole { code: "not_authorized", text });
@@ -193,53 +243,60 @@ fn client(
             return Err(JobError::Whole { code: "not_authorized", text });
         }
     };
-    let priority = if claim.job_type == JobType::Manual { Priority::Normal } else { Priority::Low };
-    let trusted = Arc::clone(lease);
-    Ok(shared
-        .graph
-        .tenant(tenant.0)
-        .with_priority(priority)
-        .with_correlation(claim.job.0)
-        .with_start_check(Arc::new(move || trusted.may_start())))
+    let priority = if job_type == JobType::Manual { Priority::Normal } else { Priority::Low };
+    Ok(shared.graph.tenant(tenant.0).with_priority(priority).with_correlation(correlation))
 }
 
-fn scope(claim: &Claim, snapshot: &Snapshot) -> Scope {
-    if claim.scope == JobScope::All || snapshot.everybody_changed {
-        return Scope::All;
+/// Reads the tenant as far as the plan needs it, but for what has been read already.
+pub(crate) async fn look(
+    shared: &Shared,
+    client: &TenantClient,
+    snapshot: &Snapshot,
+    scope: &Scope,
+    already: Option<Reads>,
+) -> Result<observe::Look, JobError> {
+    let look = observe::look(client, snapshot, scope, shared.tenants.pages(client.id()), already).await?;
+    if look.how == "pages" {
+        shared.tenants.seen(client.id(), look.users);
     }
-    Scope::Users(snapshot.changed.union(&snapshot.deferred_due).cloned().collect())
+    Ok(look)
 }
 
-async fn make_plan(
+/// Plans from what is wanted and what was seen.
+pub(crate) async fn make_plan(
     shared: &Shared,
     client: &TenantClient,
     snapshot: &Snapshot,
     scope: Scope,
-    look: observe::Look,
+    observed: Observed,
+    guard: RemovalGuard,
 ) -> Result<Plan, JobError> {
     let policy_ids = shared.policies.ids_of(client, &snapshot.wanted).await?;
     let input = PlanInput {
         wanted: snapshot.wanted.clone(),
         standing: snapshot.standing.clone(),
-        observed: look.observed,
+        observed,
         scope,
         locks: snapshot.locks.clone(),
         policy_ids,
-        guard: shared.settings.guard,
+        guard,
         mapped_users: snapshot.mapped_users,
         hold_all_removals: false,
+        decisions: snapshot.decisions.clone(),
     };
     Ok(plan(&input))
 }
 
 async fn keep_plan(
+    shared: &Shared,
     claim: &Claim,
     journal: &Journal,
+    order: &Order,
+    snapshot: &Snapshot,
     plan: &Plan,
-    from: i64,
-    to: i64,
-) -> Result<(), StoreError> {
+) -> Result<(), JobError> {
     let covered: Vec<(PbxUserId, ObjectId)> = plan.users.iter().map(|u| (u.user.clone(), u.oid)).collect();
+    let (from, to) = range(claim, order, snapshot);
     let kept = json!(plan);
     let mut tx = journal.begin("jobs.planned").await?;
     let run = PlannedRun {
@@ -260,37 +317,13 @@ async fn keep_plan(
             "users": plan.users.len(), "steps": plan.steps.len(), "held": plan.held.len(),
         }),
     };
-    journal.commit(tx, vec![event]).await
+    order.planned(shared, &mut tx, claim, snapshot, plan).await?;
+    journal.commit(tx, vec![event]).await?;
+    Ok(())
 }
 
-async fn end(
-    shared: &Shared,
-    claim: &Claim,
-    journal: &Journal,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    executed: &Executed,
-    scope: &Scope,
-) -> Result<(), StoreError> {
-    // under an earlier claim: by a worker that fell silent, or before the job was put back
-    let written_before: BTreeSet<PbxUserId> = if claim.epoch > 1 {
-        intents::users_written(&shared.store, claim.job).await?.into_iter().collect()
-    } else {
-        BTreeSet::new()
-    };
-    let work = Work {
-        claim,
-        wanted: &snapshot.wanted,
-        plan,
-        executed,
-        upto: snapshot.generation,
-        deferred_due: &snapshot.deferred_due,
-        written_before: &written_before,
-        everybody: *scope == Scope::All,
-    };
-    let state = finish::write(shared, journal, &work).await?;
-    if matches!(state, JobState::Succeeded | JobState::Partly) {
-        authority::seen_by_job(shared, claim, snapshot, &Observation::JobWorked).await?;
-    }
-    Ok(())
+/// The changes that a job carries; an approval or an undo carries none.
+fn range(claim: &Claim, order: &Order, snapshot: &Snapshot) -> (Gen, Gen) {
+    let from = claim.from_gen.unwrap_or(snapshot.covered);
+    (from, if order.covers() { snapshot.generation } else { from })
 }

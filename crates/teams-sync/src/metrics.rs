@@ -1,5 +1,7 @@
 //! Metrics of the role; documented in `docs/telemetry.md`.
 
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use tandem_domain::authorization::{AuthorizationState, Reason};
@@ -18,6 +20,8 @@ pub(crate) struct Metrics {
     grants: Gauge<u64>,
     own_fault: Gauge<u64>,
     alarms: Counter<u64>,
+    gap: Histogram<f64>,
+    without: Counter<u64>,
 }
 
 /// Buckets in seconds around the promise of ten minutes.
@@ -38,6 +42,11 @@ impl Metrics {
             duration: seconds("sync_job_duration", "Claim to end of a job"),
             lateness: seconds("sync_lateness", "First change to start of its job, and to its landing"),
             users: meter.u64_counter("sync_users").with_description("Users of jobs by result").build(),
+            gap: seconds("sync_move_gap", "Without dial tone while a user's number changed"),
+            without: meter
+                .u64_counter("sync_users_without_number")
+                .with_description("Users left without the number that they should have")
+                .build(),
             landed: meter.u64_counter("sync_users_landed").with_description("Users settled").build(),
             taken_over: meter
                 .u64_counter("sync_jobs_taken_over")
@@ -91,6 +100,15 @@ impl Metrics {
 
     pub(crate) fn listed(&self, complete: bool) {
         self.lists.add(1, &[KeyValue::new("result", if complete { "complete" } else { "cut" })]);
+    }
+
+    pub(crate) fn moved<'a>(&self, gaps: impl Iterator<Item = &'a Duration>, without: usize) {
+        for gap in gaps {
+            self.gap.record(gap.as_secs_f64(), &[]);
+        }
+        if without > 0 {
+            self.without.add(without as u64, &[]);
+        }
     }
 
     pub(crate) fn settled(&self, job: &SettledJob) {

@@ -12,8 +12,9 @@ use tandem_domain::plan::{
 use tandem_domain::policy::PolicyType;
 use tandem_domain::{Number, ObjectId, PbxUserId};
 use tandem_graph::{
-    AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, CapabilityStatus, GraphError,
-    NumberAssignment, NumberFilter, NumberType, PHONE_SYSTEM_PLAN, TenantClient, User, UserConfiguration,
+    AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, CapabilityStatus, ErrorClass,
+    GraphError, NumberAssignment, NumberFilter, NumberType, PHONE_SYSTEM_PLAN, TenantClient, User,
+    UserConfiguration,
 };
 use tandem_store::wanted::Snapshot;
 
@@ -85,6 +86,7 @@ async fn one_by_one(
                 && !observed.users.contains_key(&holder)
             {
                 one_user(client, holder, &mut observed).await?;
+                name_deleted(client, holder, &mut observed).await?;
             }
             observed.numbers.insert(number, entry);
         }
@@ -95,6 +97,28 @@ async fn one_by_one(
         }
         users.extend(closure);
     }
+}
+
+/// A holder that is no user any more may be one that was deleted and keeps its number.
+async fn name_deleted(
+    client: &TenantClient,
+    holder: ObjectId,
+    observed: &mut Observed,
+) -> Result<(), GraphError> {
+    if observed.users.contains_key(&holder) {
+        return Ok(());
+    }
+    let found = match client.deleted_user(holder.0).await {
+        Ok(found) => found,
+        // only the name is missing then
+        Err(error) if matches!(error.class(), ErrorClass::Forbidden | ErrorClass::BadRequest) => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(user) = found {
+        let name = user.display_name.filter(|name| !name.is_empty()).unwrap_or(user.user_principal_name);
+        observed.deleted.insert(holder, name);
+    }
+    Ok(())
 }
 
 async fn one_user(client: &TenantClient, oid: ObjectId, observed: &mut Observed) -> Result<(), GraphError> {
@@ -140,18 +164,34 @@ async fn in_pages(
             directory.insert(oid, user);
         }
     }
+    let numbers: BTreeMap<Number, ObservedNumber> =
+        numbers.iter().filter_map(number_of).map(|number| (number.number.clone(), number)).collect();
+    // whoever holds a number that somebody should get is to be named
+    let wanted = snapshot.wanted.iter().filter_map(|w| w.number.number());
+    let holders: BTreeSet<ObjectId> = wanted
+        .filter_map(|number| numbers.get(number)?.target)
+        .filter(|oid| !directory.contains_key(oid))
+        .collect();
+    for oid in holders.iter().take(STRAGGLERS) {
+        if let Some(user) = client.user(oid.0).await? {
+            directory.insert(*oid, user);
+        }
+    }
     let everybody: BTreeSet<ObjectId> = directory.keys().chain(teams.keys()).copied().collect();
     let users: BTreeMap<ObjectId, ObservedUser> = everybody
         .into_iter()
         .filter_map(|oid| Some((oid, user_of(directory.get(&oid), teams.get(&oid))?)))
         .collect();
-    let numbers =
-        numbers.iter().filter_map(number_of).map(|number| (number.number.clone(), number)).collect();
     let read = whole.unwrap_or(users.len());
-    Ok(Look { observed: Observed { users, numbers }, how: "pages", users: read })
+    let mut observed = Observed { users, numbers, ..Observed::default() };
+    for oid in holders.into_iter().take(STRAGGLERS) {
+        name_deleted(client, oid, &mut observed).await?;
+    }
+    Ok(Look { observed, how: "pages", users: read })
 }
 
-fn licence(directory: Option<&User>, teams: Option<&UserConfiguration>) -> Licence {
+/// Whether a user holds a Phone System plan that works, as far as directory and Teams say.
+pub(crate) fn licence(directory: Option<&User>, teams: Option<&UserConfiguration>) -> Licence {
     let Some(user) = directory else { return Licence::Missing };
     let mut plans = user.assigned_plans.iter().filter(|plan| plan.service_plan_id == PHONE_SYSTEM_PLAN);
     let plan = plans

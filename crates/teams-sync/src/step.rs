@@ -14,11 +14,13 @@ use tandem_runtime::failpoint;
 use tandem_store::claims::NewEvent;
 use tandem_store::intents::{self, IntentEnd, NewIntent};
 use tandem_store::standing::{self, Stood};
+use tandem_store::undo::NOT_NEEDED;
 use tandem_store::{StoreError, authorizations};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::Shared;
+use crate::explain;
 use crate::journal::Journal;
 use crate::lease::Lease;
 
@@ -34,6 +36,8 @@ pub(crate) enum StepEnd {
     Deferred { reason: DeferReason, text: String },
     /// Refused until something changes.
     Failed { code: String, text: String },
+    /// Done, and then changed by somebody else.
+    Outside { text: String },
     /// Not started: a successor waits, or trust in the claim has ended.
     NotStarted,
     /// The whole job cannot go on.
@@ -90,11 +94,11 @@ impl Hands {
         failpoint::hit("wrk.after_intent_before_send");
         match self.send(step, request_id).await {
             Ok(Sent::NotNeeded) => {
-                self.effect_known(step, intent, None).await?;
+                self.effect_known(step, intent, None, Some(NOT_NEEDED)).await?;
                 Ok(StepEnd::Done { intent: None })
             }
             Ok(Sent::AtOnce(ids)) => {
-                self.effect_known(step, intent, Some(&ids)).await?;
+                self.effect_known(step, intent, Some(&ids), None).await?;
                 Ok(StepEnd::Done { intent: None })
             }
             Ok(Sent::Operation(operation, ids)) => {
@@ -213,13 +217,13 @@ impl Hands {
             match self.client.operation(operation).await {
                 Ok(found) if found.status == OperationStatus::Succeeded => {
                     self.shared.pace.took(self.client.id(), started.elapsed());
-                    self.effect_known(step, intent, None).await?;
+                    self.effect_known(step, intent, None, None).await?;
                     return Ok(StepEnd::Done { intent: Some(intent) });
                 }
                 Ok(found) if matches!(found.status, OperationStatus::Failed | OperationStatus::Skipped) => {
                     let detail = found.detail().unwrap_or("Microsoft gave no reason").to_owned();
                     self.end_intent(step, intent, IntentEnd::Refused, &detail, None, "failed").await?;
-                    return Ok(refused(&detail));
+                    return Ok(self.explained(step, &detail).await);
                 }
                 Ok(_) => {}
                 // the operation can still be asked for later; whatever this is, it says nothing about the write
@@ -251,7 +255,21 @@ impl Hands {
         }
         let outcome = if error.class() == ErrorClass::Stopped { "not_sent" } else { "failed" };
         self.end_intent(step, intent, IntentEnd::Refused, &text, error.ids(), outcome).await?;
+        if matches!(error.class(), ErrorClass::BadRequest | ErrorClass::NotFound | ErrorClass::Conflict) {
+            let theirs = error.refusal().map_or(text.as_str(), |refusal| refusal.message.as_str());
+            if let StepEnd::Failed { code, text } = self.explained(step, theirs).await
+                && code != "operation_failed"
+            {
+                return Ok(StepEnd::Failed { code, text });
+            }
+        }
         Ok(refusal_end(error, text))
+    }
+
+    /// How a refused step ends, told in our own words first.
+    async fn explained(&self, step: &Step, theirs: &str) -> StepEnd {
+        let facts = explain::look(&self.client, step).await;
+        explain::explain(step, facts.as_ref(), theirs)
     }
 
     /// The write had its effect: the intent ends and what stands is noted, in one transaction.
@@ -260,10 +278,11 @@ impl Hands {
         step: &Step,
         intent: Uuid,
         ids: Option<&RequestIds>,
+        detail: Option<&str>,
     ) -> Result<(), StoreError> {
         let mut tx = self.journal.begin("intents.done").await?;
         let request_id = ids.and_then(|ids| ids.request_id.as_deref());
-        intents::end(&mut tx, intent, IntentEnd::Done, None, request_id).await?;
+        intents::end(&mut tx, intent, IntentEnd::Done, detail, request_id).await?;
         standing::stood(&mut tx, self.journal.account, step.oid, &step.user, &effect_of(&step.action))
             .await?;
         let event = self.event(step, "done", ids, json!({}));
@@ -312,23 +331,6 @@ pub(crate) fn effect_of(action: &Action) -> Stood<'_> {
         Action::UnassignNumber { number } => Stood::NumberOff(number.as_str()),
         Action::AssignPolicy { policy_type, name, .. } => Stood::PolicyOn(policy_type, name),
         Action::UnassignPolicy { policy_type, .. } => Stood::PolicyOff(policy_type),
-    }
-}
-
-/// What a failed operation means. Microsoft gives free text only; the texts are those of the same backend's
-/// PowerShell module, and whatever is not recognised is a failure that shows Microsoft's words.
-pub(crate) fn refused(detail: &str) -> StepEnd {
-    let text = detail.to_owned();
-    let lower = detail.to_lowercase();
-    if lower.contains("service is unavailable") || lower.contains("try again") || lower.contains("right now")
-    {
-        StepEnd::Deferred { reason: DeferReason::Transient, text }
-    } else if lower.contains("already been assigned") || lower.contains("belongs to another") {
-        StepEnd::Failed { code: "number_taken".to_owned(), text }
-    } else if lower.contains("license") || lower.contains("licence") {
-        StepEnd::Failed { code: "no_phone_licence".to_owned(), text }
-    } else {
-        StepEnd::Failed { code: "operation_failed".to_owned(), text }
     }
 }
 

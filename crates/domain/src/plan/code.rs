@@ -26,6 +26,12 @@ macro_rules! codes {
 codes! {
     /// A Microsoft user outside the managed set holds the wanted number.
     NumberHeldByUnmanagedUser = "number_held_by_unmanaged_user",
+    /// A Microsoft user outside the managed set holds the wanted number and has lost its phone licence.
+    NumberHeldByUnlicensedUser = "number_held_by_unlicensed_user",
+    /// A deleted Microsoft user, still in the bin of the directory, holds the wanted number.
+    NumberHeldByDeletedUser = "number_held_by_deleted_user",
+    /// An id that the directory does not know holds the wanted number.
+    NumberHeldByUnknownId = "number_held_by_unknown_id",
     /// A resource account holds the wanted number.
     NumberHeldByResourceAccount = "number_held_by_resource_account",
     /// An audio conference holds the wanted number.
@@ -40,6 +46,8 @@ codes! {
     NumberHeldByUnknownHolder = "number_held_by_unknown_holder",
     /// A managed user holds the wanted number, but cannot give it up now.
     NumberHeldByBlockedUser = "number_held_by_blocked_user",
+    /// A managed user holds the wanted number, and a person has decided to leave that user as it is.
+    NumberKeptByDecision = "number_kept_by_decision",
     /// A managed user holds the wanted number, but did not get it from Tandem and gets no other instead.
     NumberNotOurs = "number_not_ours",
     /// The wanted number is a private or alternate line of its holder.
@@ -68,6 +76,22 @@ codes! {
     NoPhoneLicence = "no_phone_licence",
     /// The PBX gives a number that Microsoft would not take.
     NumberUnusable = "number_unusable",
+    /// A person rejected the removals of this user; they are not proposed again until the user changes.
+    RemovalRejected = "removal_rejected",
+    /// A person undid a sync of this user; it is left as it is until it changes.
+    SyncUndone = "sync_undone",
+    /// The phone licence of a user with a number is in its grace period.
+    LicenceEnding = "licence_ending",
+    /// The phone licence of a user is gone while a number stands on it.
+    LicenceGone = "licence_gone",
+    /// Cannot be undone: a later job has changed the user.
+    UndoChangedLater = "undo_changed_later",
+    /// Cannot be undone: somebody has changed the user in Teams since.
+    UndoChangedOutside = "undo_changed_outside",
+    /// Cannot be undone: the PBX user was mapped, unmapped, deleted or made anew since.
+    UndoMappingChanged = "undo_mapping_changed",
+    /// Cannot be undone: the PBX has a newer change of the user that no job has carried yet.
+    UndoChangePending = "undo_change_pending",
 }
 
 impl fmt::Display for Code {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::Code;
+use super::holder;
 use super::policies::{self, PolicyChange};
-use super::types::{AccountKind, HolderKind, Licence, Lock, PlanInput, Verdict};
+use super::types::{AccountKind, Licence, Lock, PlanInput, Verdict};
 use super::view::{Held, Holder, View};
 use crate::ids::ObjectId;
 use crate::ladder::DeferReason;
@@ -29,6 +30,11 @@ impl Draft<'_> {
     /// Whether the PBX gives this user a number, be it usable or not.
     pub(super) fn wants_number(&self) -> bool {
         self.wanted.number != WantedNumber::None
+    }
+
+    /// Whether nothing would be done, were nothing in the way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.gives.is_empty() && self.takes.is_none() && self.policies.is_empty()
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -89,7 +95,7 @@ pub(super) fn drafts<'a>(input: &'a PlanInput, view: &View<'a>, wanted: &[&'a Wa
                 Err(verdict) => draft.block = draft.block.take().or(Some(verdict)),
             }
             if draft.block.is_none() {
-                draft.block = foreign_holder(&draft, view).or_else(|| not_in_teams(&draft, view));
+                draft.block = holder::foreign(&draft, view).or_else(|| not_in_teams(&draft, view));
             }
         }
         drafts.push(draft);
@@ -157,7 +163,12 @@ fn own_obstacle(
         WantedNumber::Number(number) => number,
     };
     if user.licensed == Licence::Missing {
-        let text = format!("{} has no Teams Phone licence; assign one in Microsoft 365", user.upn);
+        let stands = view.held(oid).next().map(|(number, _)| format!(", and {number} still stands on it"));
+        let text = format!(
+            "{} has no Teams Phone licence{}; assign one in Microsoft 365",
+            user.upn,
+            stands.unwrap_or_default()
+        );
         return Some(Verdict::Failed { code: Code::NoPhoneLicence, text });
     }
     let rivals: BTreeSet<&str> =
@@ -188,41 +199,6 @@ pub(super) fn unfit_line(number: &Number, line: Held, holder: &str) -> Option<Ve
     } else {
         None
     }
-}
-
-/// The number to take is held outside the managed set.
-fn foreign_holder(draft: &Draft<'_>, view: &View<'_>) -> Option<Verdict> {
-    let number = draft.takes?;
-    if view.inventory(number).is_some_and(|entry| !entry.direct_routing) {
-        let text = format!("{number} is a Calling Plan or operator number of the tenant");
-        return Some(conflict(Code::NumberNotDirectRouting, text, None));
-    }
-    let (code, who) = match view.holder(number) {
-        Holder::Nobody => return None,
-        Holder::User(_) if draft.from.is_some() => return None,
-        Holder::User(oid) => {
-            let resource = view.user(oid).is_some_and(|user| user.kind == AccountKind::ResourceAccount);
-            let code =
-                if resource { Code::NumberHeldByResourceAccount } else { Code::NumberHeldByUnmanagedUser };
-            (code, view.describe(oid))
-        }
-        Holder::Other(kind) => {
-            let (code, what) = match kind {
-                HolderKind::Conference => (Code::NumberHeldByConference, "an audio conference"),
-                HolderKind::VoiceApp => {
-                    (Code::NumberHeldByVoiceApp, "a voice application (auto attendant or call queue)")
-                }
-                HolderKind::ThirdPartyApp => (Code::NumberHeldByThirdPartyApp, "a third-party app"),
-                HolderKind::Policy => (Code::NumberHeldByPolicy, "a policy"),
-                HolderKind::User | HolderKind::Unassigned | HolderKind::Unknown => {
-                    (Code::NumberHeldByUnknownHolder, "a holder that Microsoft does not name")
-                }
-            };
-            let target = view.inventory(number).and_then(|entry| entry.target);
-            (code, target.map_or(what.to_owned(), |oid| format!("{what}, {}", view.describe(oid))))
-        }
-    };
-    Some(conflict(code, format!("{number} is held by {who}; free it there first"), Some(who)))
 }
 
 /// The user is not ready at Microsoft to be given what it lacks.

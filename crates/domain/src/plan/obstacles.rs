@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::code::Code;
+use super::decided;
 use super::draft::{Draft, conflict, unfit_line};
 use super::policies::PolicyChange;
-use super::types::{PlanInput, Verdict};
+use super::types::{Decision, PlanInput, Verdict};
 use super::view::View;
 use crate::ids::PbxUserId;
 use crate::ladder::DeferReason;
@@ -56,9 +57,12 @@ pub(super) fn block_dependents(drafts: &mut [Draft<'_>], ties: &Ties, view: &Vie
 ///
 /// A removal is a user that loses its number without getting another, or that wants nothing any more and loses its
 /// policies. It counts also when the number goes to another PBX user, but not when the same PBX user goes on with
-/// another Microsoft user.
+/// another Microsoft user. What a person has approved does not count and is not held.
 pub(super) fn hold_removals(drafts: &mut [Draft<'_>], ties: &Ties, view: &View<'_>, input: &PlanInput) {
-    let removals: Vec<usize> = (0..drafts.len()).filter(|index| is_removal(drafts, ties, *index)).collect();
+    let approved = |draft: &Draft<'_>| decided::of(draft, input) == Some(Decision::Approved);
+    let removals: Vec<usize> = (0..drafts.len())
+        .filter(|index| is_removal(drafts, ties, *index) && !approved(&drafts[*index]))
+        .collect();
     let too_many = input.guard.holds(removals.len(), input.mapped_users);
     if removals.is_empty() || !(too_many || input.hold_all_removals) {
         return;
@@ -78,7 +82,7 @@ pub(super) fn hold_removals(drafts: &mut [Draft<'_>], ties: &Ties, view: &View<'
     spread(drafts, ties, view, removals);
 }
 
-fn is_removal(drafts: &[Draft<'_>], ties: &Ties, index: usize) -> bool {
+pub(super) fn is_removal(drafts: &[Draft<'_>], ties: &Ties, index: usize) -> bool {
     let draft = &drafts[index];
     if draft.block.is_some() || draft.wants_number() {
         return false;
@@ -112,6 +116,7 @@ fn holder_keeps(drafts: &[Draft<'_>], index: usize, view: &View<'_>) -> Option<V
 fn spread(drafts: &mut [Draft<'_>], ties: &Ties, view: &View<'_>, mut blocked: Vec<usize>) {
     while let Some(index) = blocked.pop() {
         let waits = matches!(drafts[index].block, Some(Verdict::Deferred { .. } | Verdict::Held { .. }));
+        let kept = matches!(drafts[index].block, Some(Verdict::Kept { .. }));
         let who =
             format!("{} (PBX user {})", view.describe(drafts[index].wanted.oid), drafts[index].wanted.user);
         for taker in &ties.takers[index] {
@@ -120,6 +125,11 @@ fn spread(drafts: &mut [Draft<'_>], ties: &Ties, view: &View<'_>, mut blocked: V
             };
             drafts[*taker].block = Some(if waits {
                 depends(format!("waits until {who} can give up {number}"))
+            } else if kept {
+                let text = format!(
+                    "{number} is held by {who}, whom a person decided to leave alone; change that user in the PBX"
+                );
+                conflict(Code::NumberKeptByDecision, text, Some(who.clone()))
             } else {
                 let text = format!("{number} is held by {who}, whose own change is not possible");
                 conflict(Code::NumberHeldByBlockedUser, text, Some(who.clone()))

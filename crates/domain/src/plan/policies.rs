@@ -15,6 +15,8 @@ pub(super) struct PolicyChange {
     pub(super) policy_type: PolicyType,
     /// The name in effect now.
     pub(super) before: Option<String>,
+    /// Whether it is assigned to the user itself.
+    pub(super) before_own: bool,
     pub(super) to: PolicyTarget,
 }
 
@@ -74,6 +76,7 @@ pub(super) fn changes(
         changes.push(PolicyChange {
             policy_type: policy_type.clone(),
             before: effective.map(|policy| policy.name.clone()),
+            before_own: effective.is_some_and(|policy| policy.direct),
             to: PolicyTarget::Assign { name: name.clone(), policy_id },
         });
     }
@@ -87,6 +90,7 @@ pub(super) fn changes(
             changes.push(PolicyChange {
                 policy_type: policy_type.clone(),
                 before: Some(policy.name.clone()),
+                before_own: true,
                 to: PolicyTarget::Unassign { name: ours.clone() },
             });
         }

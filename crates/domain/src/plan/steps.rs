@@ -78,6 +78,7 @@ impl<'a, 'd> List<'a, 'd> {
             oid: wanted.oid,
             action,
             before,
+            before_own: true,
             after,
             reason,
             depends_on: vec![],
@@ -140,7 +141,12 @@ impl<'a, 'd> List<'a, 'd> {
                         policy_id: policy_id.clone(),
                     };
                     let reason = "the account's policy rules ask for it".to_owned();
-                    self.push(index, action, (before, Some(name.clone())), reason);
+                    let step = self.push(index, action, (before, Some(name.clone())), reason);
+                    step.before_own = change.before_own;
+                    // who gives its number up for good, because it is a user of the app now, does so first
+                    if draft.takes.is_none() {
+                        step.depends_on = off.to_vec();
+                    }
                 }
                 PolicyTarget::Unassign { name } => {
                     let reason = if draft.wanted.wants_nothing() {

@@ -131,7 +131,42 @@ pub struct Observed {
     /// The inventory. What it says about a number counts more than a user's record; where it is silent, the
     /// records count, and a number in neither is free (a Direct Routing number need not be uploaded first).
     pub numbers: BTreeMap<Number, ObservedNumber>,
+    /// Deleted users, still in the bin of the directory, that were looked up as holders of a number: their names.
+    pub deleted: BTreeMap<ObjectId, String>,
 }
+
+/// What a person has decided about a user. It holds until the next change of that user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Its removals were approved: the guard neither counts nor holds them.
+    Approved,
+    /// Its removals were rejected: they are not proposed again.
+    Rejected,
+    /// A sync of it was undone: it is left as it is.
+    Undone,
+}
+
+impl Decision {
+    /// The stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Undone => "undone",
+        }
+    }
+
+    /// Reads the stable name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Approved, Self::Rejected, Self::Undone].into_iter().find(|decision| decision.as_str() == text)
+    }
+}
+
+/// What people have decided, by PBX user and Microsoft user.
+pub type Decisions = BTreeMap<(PbxUserId, ObjectId), Decision>;
 
 /// Which users a plan covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +214,8 @@ pub struct PlanInput {
     pub mapped_users: usize,
     /// Hold every removal: the source lost everything.
     pub hold_all_removals: bool,
+    /// What people have decided about users that have not changed since.
+    pub decisions: Decisions,
 }
 
 /// One write at Microsoft.
@@ -256,6 +293,10 @@ pub struct Step {
     pub action: Action,
     /// What is there before the step.
     pub before: Option<String>,
+    /// Whether that was given to the user itself; else it holds through a group or for the whole organisation, and
+    /// comes back when ours is taken away.
+    #[serde(default = "own")]
+    pub before_own: bool,
     /// What is there after it.
     pub after: Option<String>,
     /// Why, for people.
@@ -264,6 +305,10 @@ pub struct Step {
     pub depends_on: Vec<u32>,
     /// The same for all number steps of one replacement, move, swap or ring: a job never hands over inside.
     pub group: Option<u32>,
+}
+
+fn own() -> bool {
+    true
 }
 
 /// What the plan says about one user.
@@ -295,6 +340,13 @@ pub enum Verdict {
         /// For people.
         text: String,
     },
+    /// Left as it is, because a person decided so. The user has no steps.
+    Kept {
+        /// Stable code.
+        code: Code,
+        /// For people.
+        text: String,
+    },
     /// Refused until something changes. The user has no steps.
     Failed {
         /// Stable code.
@@ -313,6 +365,18 @@ pub struct UserPlan {
     pub oid: ObjectId,
     /// What happens with it.
     pub verdict: Verdict,
+    /// What somebody should do something about, whatever the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Warning>,
+}
+
+/// Something about a user that will become a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Stable code.
+    pub code: Code,
+    /// For people.
+    pub text: String,
 }
 
 /// What to do, in which order, and what not and why.

@@ -78,10 +78,18 @@ impl<'a> View<'a> {
         self.inventory(number).is_some_and(|entry| entry.pending)
     }
 
+    /// The name of a deleted user that still holds a number.
+    pub(super) fn deleted(&self, oid: ObjectId) -> Option<&'a str> {
+        self.observed.deleted.get(&oid).map(String::as_str)
+    }
+
     /// A Microsoft user in words, with what an administrator must know to free a number from it.
     pub(super) fn describe(&self, oid: ObjectId) -> String {
         let Some(user) = self.user(oid) else {
-            return format!("{oid} (not among the users of the tenant, perhaps deleted)");
+            return match self.deleted(oid) {
+                Some(name) => format!("{name} (deleted user {oid})"),
+                None => format!("{oid} (not in the directory)"),
+            };
         };
         let mut notes = vec![];
         if user.kind == AccountKind::ResourceAccount {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 mod classic;
+mod decided;
+mod faults;
 mod made_up;
 mod obstacles;
 mod properties;

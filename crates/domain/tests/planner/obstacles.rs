@@ -13,16 +13,18 @@ use crate::tenant::{CALLING, Tenant, number, oid, told, user};
 
 fn code(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Conflict { code, .. } | Verdict::Failed { code, .. } => code.as_str(),
+        Verdict::Conflict { code, .. } | Verdict::Failed { code, .. } | Verdict::Kept { code, .. } => {
+            code.as_str()
+        }
         Verdict::Deferred { reason, .. } => reason.as_str(),
         Verdict::Steps | Verdict::Unchanged | Verdict::Held { .. } => "",
     }
 }
 
 #[test]
-fn every_kind_of_foreign_holder_is_named_and_left_alone() {
+fn f55_every_kind_of_foreign_holder_is_named_and_left_alone() {
     let mut tenant = Tenant::new();
-    for n in 1..=9 {
+    for n in 1..=11 {
         tenant.mapped(n, None, Some(n));
     }
     tenant.person(21).licensed = Licence::Missing;
@@ -41,16 +43,23 @@ fn every_kind_of_foreign_holder_is_named_and_left_alone() {
     tenant.line(8, None).direct_routing = false;
     // held by an object that is no user any more
     tenant.line(9, Some(29));
+    // deleted, still in the bin
+    tenant.line(10, Some(30));
+    tenant.deleted.insert(oid(30), "Dana Doe".into());
+    tenant.person(31);
+    tenant.line(11, Some(31));
     assert_snapshot!(told(&tenant.plan()), @r"
-    1001: conflict number_held_by_unmanaged_user: +12125550101 is held by user21@customer.example (without phone licence); free it there first <user21@customer.example (without phone licence)>
-    1002: conflict number_held_by_resource_account: +12125550102 is held by user22@customer.example (resource account); free it there first <user22@customer.example (resource account)>
-    1003: conflict number_held_by_conference: +12125550103 is held by an audio conference; free it there first <an audio conference>
-    1004: conflict number_held_by_voice_app: +12125550104 is held by a voice application (auto attendant or call queue); free it there first <a voice application (auto attendant or call queue)>
-    1005: conflict number_held_by_third_party_app: +12125550105 is held by a third-party app; free it there first <a third-party app>
-    1006: conflict number_held_by_policy: +12125550106 is held by a policy; free it there first <a policy>
-    1007: conflict number_held_by_unknown_holder: +12125550107 is held by a holder that Microsoft does not name; free it there first <a holder that Microsoft does not name>
+    1001: conflict number_held_by_unlicensed_user: +12125550101 is held by user21@customer.example (without phone licence); give that user a Teams Phone licence for as long as it takes to take the number off <user21@customer.example (without phone licence)>
+    1002: conflict number_held_by_resource_account: +12125550102 is held by user22@customer.example (resource account); take it off under Resource accounts in the Teams admin center <user22@customer.example (resource account)>
+    1003: conflict number_held_by_conference: +12125550103 is held by an audio conference; take it off the conference bridge in the Teams admin center <an audio conference>
+    1004: conflict number_held_by_voice_app: +12125550104 is held by a voice application (auto attendant or call queue); take it off the application's resource account in the Teams admin center <a voice application (auto attendant or call queue)>
+    1005: conflict number_held_by_third_party_app: +12125550105 is held by a third-party app; take it off in that app <a third-party app>
+    1006: conflict number_held_by_policy: +12125550106 is held by a policy; take it out of that policy in the Teams admin center <a policy>
+    1007: conflict number_held_by_unknown_holder: +12125550107 is held by a holder that Microsoft does not name; look the number up under Phone numbers in the Teams admin center and take it off there <a holder that Microsoft does not name>
     1008: conflict number_not_direct_routing: +12125550108 is a Calling Plan or operator number of the tenant <->
-    1009: conflict number_held_by_unmanaged_user: +12125550109 is held by 00000000-0000-4000-8000-000000000029 (not among the users of the tenant, perhaps deleted); free it there first <00000000-0000-4000-8000-000000000029 (not among the users of the tenant, perhaps deleted)>
+    1009: conflict number_held_by_unknown_id: +12125550109 is held by 00000000-0000-4000-8000-000000000029 (not in the directory); take the number off that id with Remove-CsPhoneNumberAssignment in Teams PowerShell <00000000-0000-4000-8000-000000000029 (not in the directory)>
+    1010: conflict number_held_by_deleted_user: +12125550110 is held by Dana Doe (deleted user 00000000-0000-4000-8000-000000000030); restore the user under Deleted users in Microsoft Entra and take the number off <Dana Doe (deleted user 00000000-0000-4000-8000-000000000030)>
+    1011: conflict number_held_by_unmanaged_user: +12125550111 is held by user31@customer.example; take it off that user in the Teams admin center <user31@customer.example>
     ");
 }
 
@@ -109,7 +118,7 @@ fn who_cannot_get_a_number_keeps_the_old_one_and_so_on_up_the_chain() {
     tenant.mapped(2, Some(2), Some(1));
     tenant.mapped(3, None, Some(2));
     assert_snapshot!(told(&tenant.plan()), @r"
-    1001: conflict number_held_by_unmanaged_user: +12125550109 is held by user20@customer.example; free it there first <user20@customer.example>
+    1001: conflict number_held_by_unmanaged_user: +12125550109 is held by user20@customer.example; take it off that user in the Teams admin center <user20@customer.example>
     1002: conflict number_held_by_blocked_user: +12125550101 is held by user1@customer.example (PBX user 1001), whose own change is not possible <user1@customer.example (PBX user 1001)>
     1003: conflict number_held_by_blocked_user: +12125550102 is held by user2@customer.example (PBX user 1002), whose own change is not possible <user2@customer.example (PBX user 1002)>
     ");

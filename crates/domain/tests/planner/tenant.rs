@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tandem_domain::guard::RemovalGuard;
 use tandem_domain::plan::{
-    AccountKind, Action, HolderKind, Licence, Lock, Observed, ObservedLine, ObservedNumber, ObservedPolicy,
-    ObservedUser, Plan, PlanInput, PolicyIds, Scope, Step, Verdict, plan,
+    AccountKind, Action, Decisions, HolderKind, Licence, Lock, Observed, ObservedLine, ObservedNumber,
+    ObservedPolicy, ObservedUser, Plan, PlanInput, PolicyIds, Progress, Run, Scope, Step, StepResult,
+    Verdict, plan,
 };
 use tandem_domain::policy::{PolicyType, Service, same_policy_name};
 use tandem_domain::wanted::{Standing, WantedNumber, WantedUser, leaving_user};
@@ -48,6 +49,8 @@ pub(crate) struct Tenant {
     pub(crate) policy_ids: PolicyIds,
     pub(crate) guard: RemovalGuard,
     pub(crate) hold_all_removals: bool,
+    pub(crate) decisions: Decisions,
+    pub(crate) deleted: BTreeMap<ObjectId, String>,
 }
 
 impl Tenant {
@@ -62,6 +65,8 @@ impl Tenant {
             policy_ids: [(CALLING.into(), BTreeMap::from(names))].into(),
             guard: RemovalGuard { floor: 99, percent: 100 },
             hold_all_removals: false,
+            decisions: Decisions::new(),
+            deleted: BTreeMap::new(),
         }
     }
 
@@ -123,7 +128,8 @@ impl Tenant {
     }
 
     pub(crate) fn observed(&self) -> Observed {
-        let mut observed = Observed { users: self.users.clone(), numbers: BTreeMap::new() };
+        let mut observed =
+            Observed { users: self.users.clone(), deleted: self.deleted.clone(), ..Observed::default() };
         for (number, line) in &self.lines {
             if line.listed {
                 let entry = ObservedNumber {
@@ -154,6 +160,7 @@ impl Tenant {
             guard: self.guard,
             mapped_users: self.wanted.iter().filter(|entry| !entry.wants_nothing()).count(),
             hold_all_removals: self.hold_all_removals,
+            decisions: self.decisions.clone(),
         }
     }
 
@@ -188,6 +195,35 @@ impl Tenant {
                 self.apply(step);
                 done.insert(step.no);
             }
+        }
+    }
+
+    /// Runs a plan as the executor does, up to `width` steps at once; `ends` says how each step ends.
+    pub(crate) fn run(
+        &mut self,
+        plan: &Plan,
+        width: usize,
+        mut pick: impl FnMut(usize) -> usize,
+        mut ends: impl FnMut(&Step) -> StepResult,
+    ) -> Run {
+        let mut progress = Progress::new(plan);
+        let mut running: Vec<usize> = vec![];
+        loop {
+            let may_start = running.len() < width && (running.is_empty() || pick(2) == 0);
+            if may_start && let Some(index) = progress.next(false) {
+                running.push(index);
+                continue;
+            }
+            if running.is_empty() {
+                return progress.finish();
+            }
+            let index = running.remove(pick(running.len()));
+            let result = ends(progress.step(index));
+            if result == StepResult::Done {
+                let step = progress.step(index).clone();
+                self.apply(&step);
+            }
+            progress.ended(index, result);
         }
     }
 
@@ -272,10 +308,15 @@ pub(crate) fn told(plan: &Plan) -> String {
         }
         Verdict::Deferred { reason, text } => format!("deferred {}: {text}", reason.as_str()),
         Verdict::Held { text } => format!("held: {text}"),
+        Verdict::Kept { code, text } => format!("kept {code}: {text}"),
         Verdict::Failed { code, text } => format!("failed {code}: {text}"),
     };
     let mut lines: Vec<String> = plan.steps.iter().map(step).collect();
     lines.extend(plan.held.iter().map(|held| format!("held {}", step(held))));
-    lines.extend(plan.users.iter().map(|user| format!("{}: {}", user.user, verdict(&user.verdict))));
+    for user in &plan.users {
+        lines.push(format!("{}: {}", user.user, verdict(&user.verdict)));
+        let warned = user.warning.as_ref();
+        lines.extend(warned.map(|warning| format!("  warning {}: {}", warning.code, warning.text)));
+    }
     lines.join("\n")
 }

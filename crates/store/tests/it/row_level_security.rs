@@ -51,6 +51,14 @@ const ROWS: &[(&str, &str)] = &[
     ),
     ("sync.held", "(held_id, account_id, job_id, fingerprint, removals) values ({u}, {a}, {u}, 'f', '[]')"),
     (
+        "sync.decisions",
+        "(account_id, pbx_user_id, microsoft_user, kind, gen, person) values ({a}, '101', {u}, 'rejected', 1, 'test')",
+    ),
+    (
+        "sync.previews",
+        "(preview_id, account_id, kind, scope, person, error_code) values ({u}, {a}, 'sync', 'all', 'test', 'c')",
+    ),
+    (
         "sync.intents",
         "(intent_id, account_id, job_id, epoch, step, pbx_user_id, microsoft_user, action, number, state, client_request_id)
          values ({u}, {a}, {u}, 1, 1, '101', {u}, 'assign_number', '+12125550101', 'sent', {u})",

@@ -95,6 +95,23 @@ fn a_line_per_step() {
             json!({"pbx_user_id": "102", "outcome": "deferred", "code": "throttled",
             "next_look": "2026-05-20T08:10:00Z"}),
         ),
+        step(
+            6,
+            "user",
+            json!({"pbx_user_id": "103", "outcome": "confirmed", "gap_s": 1.5, "warning_code": "licence_ending",
+            "warning": "the licence is about to end"}),
+        ),
+        step(
+            7,
+            "alert",
+            json!({"pbx_user_id": "104", "code": "left_without_number", "before": "+12125550104", "detail": "refused"}),
+        ),
+        step(8, "plan_changed", json!({"gone": ["101: unassign_number +12125550101"], "new": []})),
+        step(
+            9,
+            "held_decided",
+            json!({"held_id": "h", "outcome": "rejected", "person": "Pat", "reason": "no"}),
+        ),
         step(61, "handed_over", json!({})),
         step(62, "taken_over", json!({"worker": "w2", "epoch": 2})),
         step(
@@ -120,6 +137,10 @@ fn a_line_per_step() {
 <00:03> GRAPH> 101: assign_number +12125550101 confirmed (nothing -> +12125550101)
 <00:04> ERROR> 102: assign_policy TeamsCallingPolicy=Tandem failed, refused <00:00> JOB> forged [request r-1]
 <00:05> USER> 102: deferred, throttled, next look 2026-05-20T08:10:00Z
+<00:06> USER> 103: confirmed, beware: the licence is about to end, without dial tone for 1.5 s
+<00:07> ERROR> 104: left_without_number, it had +12125550104, refused
+<00:08> PLAN> Something has changed since the plan was seen; no longer: 101: unassign_number +12125550101; new: nothing
+<00:09> JOB> Held removals decided: outcome=rejected, person=Pat, reason=no, held_id=h
 <01:01> JOB> Handed over to the next job
 <01:02> JOB> Taken over: worker=w2, epoch=2
 <01:03> JOB> Finished: partly, planned=2, confirmed=1, deferred=1

@@ -76,6 +76,7 @@ pub(super) async fn show(operator: &Operator, name: &str, output: Output) -> any
         ]);
     }
     screen::line(&format!("\n{}", table.text()));
+    super::waiting::print(&mut tx, account.account).await?;
     if !account.rules.is_empty() {
         screen::line("\nPolicy rules, in order:");
         for rule in &account.rules {

@@ -7,7 +7,8 @@ use sqlx::Connection as _;
 use tandem_domain::job::JobScope;
 use tandem_graph::{Graph, GraphConfig};
 use tandem_runtime::Ctx;
-use tandem_store::admin::{accounts as stored, requests};
+use tandem_store::admin::accounts as stored;
+use tandem_store::admin::requests::{self, Ask};
 use tandem_store::{Store, windows};
 use time::OffsetDateTime;
 use url::Url;
@@ -74,7 +75,8 @@ impl Cast {
             for watched in self.accounts.iter().filter(|watched| watched.job) {
                 let mut tx = self.store.begin("demo.ask").await?;
                 let (request, reason) = (ctx.ids.v7(&ctx.clock), "the simulator was started anew");
-                requests::ask(&mut tx, request, watched.account, JobScope::All, PERSON, reason).await?;
+                let ask = Ask::Sync(JobScope::All);
+                requests::ask(&mut tx, request, watched.account, ask, PERSON, Some(reason)).await?;
                 tx.commit().await?;
             }
         } else {

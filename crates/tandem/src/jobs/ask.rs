@@ -1,12 +1,16 @@
-//! `tandem jobs run`.
+//! Asking for something and waiting for what becomes of it; `tandem jobs run`.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tandem_domain::JobId;
+use anyhow::Context as _;
 use tandem_domain::job::{JobScope, JobState};
-use tandem_store::admin::{jobs, requests};
+use tandem_domain::{AccountId, JobId};
+use tandem_store::admin::jobs;
+use tandem_store::admin::requests::{self, Ask};
+use tandem_store::previews;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::operator::{Operator, person};
 use crate::screen;
@@ -18,17 +22,37 @@ const EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunJobArgs {
     /// Which account
-    #[arg(long, value_name = "NAME")]
-    account: String,
+    #[arg(value_name = "NAME", required_unless_present = "account")]
+    name: Option<String>,
+    /// Which account
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    account: Option<String>,
     /// Look at every managed user, not only at those that changed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "preview")]
     full: bool,
+    /// Do exactly what this preview showed, or nothing
+    #[arg(long, value_name = "ID")]
+    preview: Option<Uuid>,
+    #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Who asks, and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Who {
     /// Why; it is kept with the job
     #[arg(long, value_name = "TEXT")]
-    reason: String,
+    pub(super) reason: String,
     /// Who asks; the user of the operating system otherwise
     #[arg(long)]
-    person: Option<String>,
+    pub(super) person: Option<String>,
+}
+
+/// How long to wait for a job.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Waiting {
     /// Wait until the job has finished; exit code 1 unless it succeeded
     #[arg(long)]
     wait: bool,
@@ -40,47 +64,100 @@ pub(crate) struct RunJobArgs {
     timeout: tandem_runtime::config::HumanDuration,
 }
 
+impl Waiting {
+    /// The longest wait.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout.0
+    }
+}
+
 pub(super) async fn run(operator: &Operator, args: RunJobArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(!args.reason.trim().is_empty(), "--reason is empty");
-    let account = operator.account(&args.account).await?;
-    let scope = if args.full { JobScope::All } else { JobScope::Changed };
-    let request = operator.ctx.ids.v7(&operator.ctx.clock);
-    let mut tx = operator.store.begin("jobs.ask").await?;
-    requests::ask(&mut tx, request, account, scope, &person(args.person), &args.reason).await?;
-    tx.commit().await?;
-    if !args.wait && !args.settled {
+    let name = args.name.or(args.account).context("no account is named")?;
+    let account = operator.account(&name).await?;
+    let ask = match args.preview {
+        Some(id) => {
+            let mut tx = operator.store.begin("jobs.preview").await?;
+            let preview = previews::find(&mut tx, id).await?.filter(|preview| preview.undone.is_none());
+            let preview = preview.with_context(|| format!("there is no preview {id} of a job to run"))?;
+            anyhow::ensure!(preview.account == account, "the preview {id} is of another account");
+            Ask::Run(id, preview.scope)
+        }
+        None => Ask::Sync(if args.full { JobScope::All } else { JobScope::Changed }),
+    };
+    job(operator, account, ask, args.who, &args.waiting).await
+}
+
+/// Asks for something that a job carries out.
+pub(super) async fn job(
+    operator: &Operator,
+    account: AccountId,
+    ask: Ask,
+    who: Who,
+    waiting: &Waiting,
+) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(!who.reason.trim().is_empty(), "--reason is empty");
+    let request = put(operator, account, ask, &person(who.person), Some(&who.reason)).await?;
+    if !waiting.wait && !waiting.settled {
         screen::line(&format!(
             "Asked; request {request}. The debouncer turns it into a job within a second."
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let deadline = Instant::now() + args.timeout.0;
-    let late =
-        || anyhow::anyhow!("the time is up; the request {request} stands and is carried out all the same");
-    let job = loop {
-        if let Some(job) = requests::job(&operator.store, request).await? {
-            break job;
-        }
-        anyhow::ensure!(Instant::now() < deadline, late());
-        tokio::time::sleep(EVERY).await;
-    };
+    let deadline = Instant::now() + waiting.timeout.0;
+    let job =
+        until(deadline, request, async || Ok(requests::answer(&operator.store, request).await?.job)).await?;
     screen::note(&format!("job {job}"));
-    let state = loop {
-        if let Some(state) = ended(operator, job, args.settled).await? {
-            break state;
-        }
-        anyhow::ensure!(Instant::now() < deadline, late());
-        tokio::time::sleep(EVERY).await;
-    };
-    screen::line(&format!("{job} {state}"));
-    Ok(if state == JobState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let row = until(deadline, request, async || ended(operator, job, waiting.settled).await).await?;
+    screen::line(&format!("{job} {}", row.state));
+    if let Some(code) = &row.error_code {
+        let text = row.error_text.as_deref().unwrap_or_default();
+        screen::line(&screen::one_line(&format!("{code}: {text}")));
+    }
+    Ok(if row.state == JobState::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The state of a job that has ended (and settled).
-async fn ended(operator: &Operator, job: JobId, settled: bool) -> anyhow::Result<Option<JobState>> {
+/// Puts a request where its owner finds it; returns its id.
+pub(super) async fn put(
+    operator: &Operator,
+    account: AccountId,
+    ask: Ask,
+    person: &str,
+    reason: Option<&str>,
+) -> anyhow::Result<Uuid> {
+    let request = operator.ctx.ids.v7(&operator.ctx.clock);
+    let mut tx = operator.store.begin("jobs.ask").await?;
+    requests::ask(&mut tx, request, account, ask, person, reason).await?;
+    tx.commit().await?;
+    Ok(request)
+}
+
+/// Waits until something is there.
+pub(super) async fn until<T>(
+    deadline: Instant,
+    request: Uuid,
+    look: impl AsyncFn() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "the time is up; the request {request} stands and is carried out all the same"
+        );
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// A job that has ended (and settled).
+async fn ended(
+    operator: &Operator,
+    job: JobId,
+    settled: bool,
+) -> anyhow::Result<Option<tandem_store::log_read::JobRow>> {
     let mut tx = operator.store.begin("jobs.wait").await?;
     let Some(row) = jobs::job(&mut tx, job).await? else { anyhow::bail!("the job {job} is gone") };
     let failed = matches!(row.state, JobState::Failed | JobState::Cancelled);
     let over = row.state.is_final() && (!settled || failed || row.settled_at.is_some());
-    Ok(over.then_some(row.state))
+    Ok(over.then_some(row))
 }

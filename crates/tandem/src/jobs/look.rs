@@ -60,11 +60,11 @@ pub(super) async fn list(operator: &Operator, args: &ListArgs) -> anyhow::Result
     Ok(())
 }
 
-async fn names(tx: &mut Tx) -> anyhow::Result<BTreeMap<AccountId, String>> {
+pub(super) async fn names(tx: &mut Tx) -> anyhow::Result<BTreeMap<AccountId, String>> {
     Ok(accounts::names(tx).await?.into_iter().map(|(account, name, _)| (account, name)).collect())
 }
 
-fn name(names: &BTreeMap<AccountId, String>, account: AccountId) -> String {
+pub(super) fn name(names: &BTreeMap<AccountId, String>, account: AccountId) -> String {
     names.get(&account).cloned().unwrap_or_else(|| account.to_string())
 }
 

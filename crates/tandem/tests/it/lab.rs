@@ -37,7 +37,7 @@ pub(crate) fn tandem(arguments: &[&str]) -> Command {
 
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,
-    _pg: Pg,
+    pub(crate) pg: Pg,
     _nats: Nats,
     pub(crate) sim: SimHandle,
 }
@@ -80,12 +80,12 @@ impl Lab {
             sim = sim.base_url(),
         );
         std::fs::write(dir.path().join("tandem.toml"), text)?;
-        Ok(Self { dir, _pg: pg, _nats: nats, sim })
+        Ok(Self { dir, pg, _nats: nats, sim })
     }
 
     /// Changes the database as its owner would.
     pub(crate) async fn sql(&self, statement: &'static str) -> Result<()> {
-        let pool = sqlx::PgPool::connect(&self._pg.url).await?;
+        let pool = sqlx::PgPool::connect(&self.pg.url).await?;
         sqlx::query(statement).execute(&pool).await?;
         pool.close().await;
         Ok(())

@@ -1,0 +1,157 @@
+//! What people ask for that needs no job: previews, and dropping held removals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_domain::job::{JobScope, JobType};
+use tandem_domain::plan::Decision;
+use tandem_domain::{JobId, plan};
+use tandem_runtime::{BoxError, chain};
+use tandem_store::admin::requests::{self, Ask, Taken};
+use tandem_store::decisions::{self, NewDecision};
+use tandem_store::held;
+use tandem_store::previews::{self, Planned, Preview};
+use tandem_store::{StoreError, wanted};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::Shared;
+use crate::job::{self, JobError};
+use crate::orders::{self, NO_GUARD};
+use crate::undo::Undoing;
+
+/// Requests in hand at once.
+const AT_ONCE: i64 = 8;
+/// A request that a process left behind is taken again after this.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Answers requests until stopped.
+pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), BoxError> {
+    while !stop.is_cancelled() {
+        let pass = async {
+            let taken = requests::take(&shared.store, AT_ONCE, PATIENCE).await?;
+            let answers = taken.iter().map(|request| answer(&shared, request));
+            futures_util::future::try_join_all(answers).await.map(drop)
+        };
+        if let Err(error) = pass.await {
+            tracing::warn!(error = %chain(&error), "requests could not be answered; trying again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(shared.settings.look) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    Ok(())
+}
+
+async fn answer(shared: &Shared, request: &Taken) -> Result<(), StoreError> {
+    match request.ask {
+        Ask::Preview(scope) => preview(shared, request, scope, None).await,
+        Ask::PreviewUndo(job) => preview(shared, request, JobScope::Changed, Some(job)).await,
+        Ask::Reject(id) => reject(shared, request, id).await,
+        Ask::Sync(_) | Ask::Run(..) | Ask::Approve(_) | Ask::Undo(..) => Ok(()),
+    }
+}
+
+async fn preview(
+    shared: &Shared,
+    request: &Taken,
+    scope: JobScope,
+    undone: Option<JobId>,
+) -> Result<(), StoreError> {
+    let result = match look(shared, request, scope, undone).await {
+        Ok(planned) => Ok(planned),
+        Err(JobError::Store(error)) => return Err(error),
+        Err(JobError::Whole { code, text } | JobError::Refused { code, text, .. }) => {
+            Err((code.to_owned(), text))
+        }
+        Err(JobError::Waits { text }) => Err(("own_credential".to_owned(), text)),
+        Err(JobError::Cancelled { text }) => Err(("cancelled".to_owned(), text.to_owned())),
+    };
+    let preview = Preview {
+        id: request.id,
+        account: request.account,
+        scope,
+        undone,
+        person: request.person.clone(),
+        result,
+    };
+    let mut tx = shared.store.begin("previews.keep").await?;
+    previews::keep(&mut tx, &preview).await?;
+    let refused = preview.result.as_ref().err().map(|(code, text)| (code.as_str(), text.as_str()));
+    requests::answered(&mut tx, request.id, refused).await?;
+    tx.commit().await
+}
+
+/// Plans as a job of a person would, and writes nothing.
+async fn look(
+    shared: &Shared,
+    request: &Taken,
+    scope: JobScope,
+    undone: Option<JobId>,
+) -> Result<Planned, JobError> {
+    let mut snapshot = wanted::snapshot(&shared.store, request.account, None).await?;
+    let client = job::client(shared, &snapshot, JobType::Manual, request.id)?;
+    job::check_permissions(&client).await?;
+    let undoing = match undone {
+        Some(job) => {
+            let mut tx = shared.store.begin("previews.undo").await?;
+            Some(Undoing::load(&mut tx, request.account, job, snapshot.covered).await?)
+        }
+        None => None,
+    };
+    let (whom, guard) = match &undoing {
+        Some(undoing) => (undoing.prepare(&mut snapshot), NO_GUARD),
+        None => {
+            if scope == JobScope::All {
+                snapshot.decisions.retain(|_, decision| *decision != Decision::Undone);
+            }
+            (orders::scope_of(scope, &snapshot), shared.settings.guard)
+        }
+    };
+    let observed = job::look(shared, &client, &snapshot, &whom, None).await?.observed;
+    let refused =
+        undoing.as_ref().map(|undoing| undoing.refused(&observed, &mut snapshot)).unwrap_or_default();
+    let mut plan: plan::Plan = job::make_plan(shared, &client, &snapshot, whom, observed, guard).await?;
+    if let Some(undoing) = &undoing {
+        undoing.told(&mut plan, refused);
+    }
+    let from = if undone.is_some() { snapshot.generation } else { snapshot.covered };
+    Ok(Planned { from, to: snapshot.generation, plan })
+}
+
+async fn reject(shared: &Shared, request: &Taken, id: Uuid) -> Result<(), StoreError> {
+    let mut tx = shared.store.begin("held.reject").await?;
+    let held = held::lock(&mut tx, id).await?.filter(|held| held.account == request.account);
+    let refused = match &held {
+        None => Some(("held_unknown", format!("there are no held removals {id}"))),
+        Some(held) => orders::undecidable(held),
+    };
+    if let Some((code, text)) = refused {
+        requests::answered(&mut tx, request.id, Some((code, &text))).await?;
+        return tx.commit().await;
+    }
+    if let Some(held) = held {
+        let (person, reason) = (request.person.as_str(), request.reason.as_deref());
+        held::close(&mut tx, id, "rejected", Some(person), reason, None).await?;
+        let mut users: Vec<plan::UserKey> =
+            held.removals.iter().map(|step| (step.user.clone(), step.oid)).collect();
+        users.sort();
+        users.dedup();
+        let decision = NewDecision {
+            account: held.account,
+            users: &users,
+            decision: Decision::Rejected,
+            generation: held.generation,
+            person,
+            reason,
+            job: Some(held.job),
+        };
+        decisions::decide(&mut tx, &decision).await?;
+        orders::decided(shared, &mut tx, &held, "rejected", person, reason).await?;
+        requests::answered(&mut tx, request.id, None).await?;
+        tx.commit().await?;
+        shared.bell.ring();
+    }
+    Ok(())
+}
