@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod parking;
 pub mod pbx;
 pub mod quarantine;
+pub mod rates;
 pub mod retention;
 pub mod settling;
 pub mod standing;
@@ -63,6 +64,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::profiles::STATEMENTS,
         pbx::deletions::STATEMENTS,
         pbx::push::STATEMENTS,
+        rates::STATEMENTS,
         claims::STATEMENTS,
         intents::STATEMENTS,
         retention::STATEMENTS,
