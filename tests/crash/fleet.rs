@@ -41,6 +41,7 @@ equal_reads = "1500ms"
 look = "200ms"
 ladder_speed = 60
 in_flight = {in_flight}
+auto_slots = {auto_slots}
 
 [sync_log]
 sweep = "1s"
@@ -52,11 +53,15 @@ pub(crate) struct Options {
     pub(crate) sources: String,
     /// Steps of a job in flight at once.
     pub(crate) in_flight: u32,
+    /// Auto jobs in hand at once.
+    pub(crate) auto_slots: u32,
+    /// Requests per second to all tenants.
+    pub(crate) app_rate: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sources: String::new(), in_flight: 10 }
+        Self { sources: String::new(), in_flight: 10, auto_slots: 500, app_rate: 2000 }
     }
 }
 
@@ -103,7 +108,7 @@ impl Fleet {
              [bus]\nurl = \"nats://127.0.0.1:{nats_port}\"\nuser = \"{user}\"\npassword_file = \"nats.password\"\n\
              [telemetry]\nlog_format = \"json\"\n\
              [microsoft]\nauthority = \"{sim}\"\ngraph = \"{sim}\"\nclient_id = \"{app}\"\nsecret_file = \"app.secret\"\n\
-             tenant_rate_per_s = 500\napp_rate_per_s = 2000\ntenant_operations_in_flight = 20\n\
+             tenant_rate_per_s = 500\napp_rate_per_s = {app_rate}\ntenant_operations_in_flight = 20\n\
              request_timeout = \"1s\"\nmax_wait = \"5s\"\n{times}",
             postgres = tester.pg.server.port(),
             database = tester.pg.database,
@@ -111,9 +116,11 @@ impl Fleet {
             user = nats.username(),
             sim = tester.sim.base_url(),
             app = msgraph_sim::DEMO_APP,
+            app_rate = options.app_rate,
             times = TIMES
                 .replace("{sources}", &options.sources)
-                .replace("{in_flight}", &options.in_flight.to_string()),
+                .replace("{in_flight}", &options.in_flight.to_string())
+                .replace("{auto_slots}", &options.auto_slots.to_string()),
         );
         private(&folder.path().join("tandem.toml"), &text)?;
         Ok(Self { processes: Vec::new(), tester, folder, passed: false })

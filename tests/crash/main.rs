@@ -9,5 +9,6 @@ mod fleet;
 mod judge;
 mod late;
 mod log;
+mod rates;
 mod signals;
 mod worker;

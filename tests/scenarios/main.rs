@@ -10,6 +10,7 @@ mod late_write;
 mod layering;
 mod licences;
 mod main_job;
+mod microsoft_faults;
 mod microsoft_users;
 mod model;
 mod own_fault;

@@ -39,6 +39,10 @@ pub struct Tester {
     pub timing: Timing,
     /// How often debouncers look for changes whose announcement never came.
     pub sweep: Duration,
+    /// Requests per second: a tenant, all tenants.
+    pub rates: (u32, u32),
+    /// Longest time of one request to Microsoft.
+    pub request_timeout: Duration,
     /// How long [`Tester::at_rest`] waits.
     pub patience: Duration,
     pub(crate) roles: Vec<Role>,
@@ -67,6 +71,8 @@ impl Tester {
                 quiet: time::Duration::milliseconds(300),
                 max_wait: time::Duration::milliseconds(1500),
             },
+            rates: (500, 2000),
+            request_timeout: Duration::from_secs(20),
             patience: Duration::from_secs(60),
             roles: Vec::new(),
             accounts: 0,
@@ -177,8 +183,8 @@ impl Tester {
         let base = Url::parse(self.sim.base_url())?;
         let credential = AppCredential::Secret(SecretString::from("demo-secret"));
         let mut config = GraphConfig::new(base.clone(), base, msgraph_sim::DEMO_APP.to_string(), credential);
-        config.tenant_rate_per_s = 500;
-        config.app_rate_per_s = 2000;
+        (config.tenant_rate_per_s, config.app_rate_per_s) = self.rates;
+        config.request_timeout = self.request_timeout;
         config.tenant_operations_in_flight = 20;
         config.max_wait = Duration::from_secs(10);
         config.retry.first = Duration::from_millis(200);

@@ -1,134 +1,31 @@
 //! How hard we press on Microsoft: a budget of requests per second for each tenant and for the whole
-//! app, and gates that stay shut while Microsoft asks us to wait.
-//!
-//! After a throttling answer the gate's scope goes in single file until one request has passed, so
-//! that a crowd of waiters does not run into the same wall again.
+//! app, and gates that stay shut while Microsoft asks us to wait. The books are in a [`Ledger`].
 
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::config::GraphConfig;
+use crate::ledger::{Ledger, ScopeId, Terms};
+use crate::retries::Retries;
 use crate::retry_after::Wait;
+use crate::scope::Scope;
 
-/// Shortest wait after a throttling answer, whatever its header says.
-const SHORTEST: Duration = Duration::from_secs(1);
-
-/// Tokio's clock, so that waiting and measuring agree.
-#[derive(Debug, Clone)]
-struct TokioClock(Instant);
-
-impl Clock for TokioClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
-type Bucket = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>;
-
-/// One scope of throttling: a tenant, or the whole app.
-pub(crate) struct Scope {
-    clock: TokioClock,
-    bucket: Bucket,
-    gate: Mutex<Gate>,
-    turn: Arc<AsyncMutex<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Gate {
-    shut_until: Option<Instant>,
-    /// Whether Microsoft asked for longer than the gate is ever shut.
-    parked: bool,
-    /// Throttling answers in a row.
-    strikes: usize,
-    /// Whether requests go in single file.
-    single_file: bool,
-}
-
-impl Scope {
-    pub(crate) fn new(per_second: u32) -> Self {
-        let clock = TokioClock(Instant::now());
-        let quota = Quota::per_second(NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN));
-        Self {
-            bucket: RateLimiter::direct_with_clock(quota, clock.clone()),
-            clock,
-            gate: Mutex::default(),
-            turn: Arc::default(),
-        }
-    }
-
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The end of the wait, and whether it is parked.
-    fn shut_until(&self) -> Option<(Instant, bool)> {
-        let gate = self.gate();
-        let until = gate.shut_until.filter(|until| *until > Instant::now())?;
-        Some((until, gate.parked))
-    }
-
-    /// Whether requests of this scope have to wait now.
-    pub(crate) fn is_shut(&self) -> bool {
-        self.shut_until().is_some()
-    }
-
-    fn is_single_file(&self) -> bool {
-        self.gate().single_file
-    }
-
-    /// Takes one request out of the budget, or says how long until there is one.
-    fn take(&self) -> Result<(), Duration> {
-        self.bucket.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
-    }
-
-    /// The wait where a throttling answer names none.
-    pub(crate) fn fallback(&self) -> Wait {
-        let delay = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_secs(2))
-            .with_factor(4.0)
-            .with_max_delay(Duration::from_secs(60))
-            .with_max_times(usize::MAX)
-            .with_jitter()
-            .build()
-            .nth(self.gate().strikes.min(4))
-            .unwrap_or(SHORTEST);
-        Wait { delay, parked: false }
-    }
-
-    /// Shuts the gate.
-    pub(crate) fn throttled(&self, wait: Wait) {
-        let until = Instant::now() + wait.delay.max(SHORTEST);
-        let mut gate = self.gate();
-        gate.shut_until = gate.shut_until.max(Some(until));
-        gate.parked |= wait.parked;
-        gate.strikes += 1;
-        gate.single_file = true;
-    }
-
-    /// Notes an answer that was no throttling.
-    pub(crate) fn passed(&self) {
-        let mut gate = self.gate();
-        // an answer to a request from before the gate was shut says nothing
-        if gate.shut_until.is_none_or(|until| until <= Instant::now()) {
-            *gate = Gate::default();
-        }
-    }
+/// The budget of the whole app, in bursts of a quarter of a second.
+pub(crate) fn app_scope(config: &GraphConfig) -> Scope {
+    let rate = config.app_rate_per_s;
+    let terms = Terms { per_second: f64::from(rate), burst: rate.div_ceil(4) };
+    Scope::new(ScopeId::App(config.client_id.clone()), terms)
 }
 
 /// The budget of one tenant.
 pub(crate) struct TenantBudget {
     pub(crate) scope: Scope,
+    retries: Mutex<Retries>,
+    start: Instant,
     requests: Arc<Semaphore>,
     operations: Arc<Semaphore>,
 }
@@ -174,9 +71,28 @@ pub(crate) enum Denied {
 }
 
 impl TenantBudget {
-    pub(crate) fn new(config: &GraphConfig) -> Self {
+    /// A tenant's rate may be used up at once after a rest: a small job is over before it matters.
+    pub(crate) fn new(config: &GraphConfig, tenant: Uuid) -> Self {
         let semaphore = || Arc::new(Semaphore::new(config.tenant_operations_in_flight));
-        Self { scope: Scope::new(config.tenant_rate_per_s), requests: semaphore(), operations: semaphore() }
+        let rate = config.tenant_rate_per_s;
+        let terms = Terms { per_second: f64::from(rate), burst: rate };
+        Self {
+            scope: Scope::new(ScopeId::Tenant(tenant), terms),
+            retries: Mutex::new(Retries::new()),
+            start: Instant::now(),
+            requests: semaphore(),
+            operations: semaphore(),
+        }
+    }
+
+    /// A call is sent for the first time.
+    pub(crate) fn first_try(&self) {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).first(self.start.elapsed());
+    }
+
+    /// Takes the right to send something of this tenant again, if there is one.
+    pub(crate) fn may_retry(&self) -> bool {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).again(self.start.elapsed())
     }
 
     pub(crate) async fn operation_slot(&self) -> OperationSlot {
@@ -188,6 +104,7 @@ impl TenantBudget {
     pub(crate) async fn admit(
         &self,
         app: &Scope,
+        ledger: &dyn Ledger,
         patience: &mut Patience,
         may_start: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Pass, Denied> {
@@ -209,15 +126,9 @@ impl TenantBudget {
             } else if app_turn.is_none() && app.is_single_file() {
                 app_turn = Some(Arc::clone(&app.turn).lock_owned().await);
             } else if !paid {
-                match self.scope.take() {
-                    Ok(()) => paid = true,
-                    Err(wait) => tokio::time::sleep(wait).await,
-                }
+                paid = self.scope.take(ledger).await;
             } else if !app_paid {
-                match app.take() {
-                    Ok(()) => app_paid = true,
-                    Err(wait) => tokio::time::sleep(wait).await,
-                }
+                app_paid = app.take(ledger).await;
             } else {
                 break;
             }
@@ -235,91 +146,102 @@ impl TenantBudget {
 mod tests {
     use super::*;
     use crate::config::AppCredential;
+    use crate::ledger::LocalLedger;
 
-    fn budget(rate: u32) -> TenantBudget {
+    struct Setup {
+        ledger: LocalLedger,
+        app: Scope,
+        tenants: Vec<TenantBudget>,
+    }
+
+    fn setup(tenant_rate: u32, app_rate: u32, tenants: u128) -> Setup {
         let url: url::Url = "http://127.0.0.1".parse().unwrap();
         let mut config = GraphConfig::new(url.clone(), url, "app", AppCredential::Secret("s".into()));
-        config.tenant_rate_per_s = rate;
-        TenantBudget::new(&config)
+        config.tenant_rate_per_s = tenant_rate;
+        config.app_rate_per_s = app_rate;
+        let tenants = (0..tenants).map(|n| TenantBudget::new(&config, Uuid::from_u128(n))).collect();
+        Setup { ledger: LocalLedger::default(), app: app_scope(&config), tenants }
     }
 
     fn wait(seconds: u64) -> Wait {
         Wait { delay: Duration::from_secs(seconds), parked: false }
     }
 
-    async fn admit(tenant: &TenantBudget, app: &Scope, patience: u64) -> Result<Pass, Denied> {
-        let mut patience = Patience::new(Duration::from_secs(patience));
-        tenant.admit(app, &mut patience, &|| true).await
+    impl Setup {
+        async fn admit(&self, tenant: usize, patience: u64) -> Result<Pass, Denied> {
+            let mut patience = Patience::new(Duration::from_secs(patience));
+            self.tenants[tenant].admit(&self.app, &self.ledger, &mut patience, &|| true).await
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn rate_is_kept() {
-        let (tenant, app) = (budget(5), Scope::new(100));
+        let setup = setup(5, 100, 1);
         let start = Instant::now();
         for _ in 0..25 {
-            assert!(admit(&tenant, &app, 60).await.is_ok());
+            assert!(setup.admit(0, 60).await.is_ok());
         }
         let spent = start.elapsed();
-        assert!(spent >= Duration::from_secs(4), "{spent:?}");
-        assert!(spent < Duration::from_millis(4_100), "{spent:?}");
+        assert!(spent >= Duration::from_millis(3_900), "{spent:?}");
+        assert!(spent < Duration::from_millis(4_300), "{spent:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_app_bounds_all_tenants() {
-        let (one, two, app) = (budget(100), budget(100), Scope::new(10));
+        let setup = setup(100, 10, 2);
         let start = Instant::now();
         for _ in 0..20 {
-            assert!(admit(&one, &app, 60).await.is_ok());
-            assert!(admit(&two, &app, 60).await.is_ok());
+            assert!(setup.admit(0, 60).await.is_ok());
+            assert!(setup.admit(1, 60).await.is_ok());
         }
-        assert!(start.elapsed() >= Duration::from_secs(3));
+        assert!(start.elapsed() >= Duration::from_millis(3_400));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_passes_a_shut_gate() {
-        let (tenant, app) = (budget(5), Scope::new(100));
+        let setup = setup(5, 100, 1);
         let start = Instant::now();
-        tenant.scope.throttled(wait(10));
-        assert_eq!(admit(&tenant, &app, 9).await.err(), Some(Denied::TooLong(wait(10))));
-        assert!(admit(&tenant, &app, 11).await.is_ok());
+        setup.tenants[0].scope.throttled(wait(10));
+        assert_eq!(setup.admit(0, 9).await.err(), Some(Denied::TooLong(wait(10))));
+        assert!(setup.admit(0, 11).await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(10));
-        app.throttled(wait(5));
-        assert!(admit(&tenant, &app, 60).await.is_ok());
+        setup.app.throttled(wait(5));
+        assert!(setup.admit(0, 60).await.is_ok());
         assert!(start.elapsed() >= Duration::from_secs(15));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn single_file_until_one_has_passed() {
-        let (tenant, app) = (budget(5), Scope::new(100));
-        tenant.scope.throttled(wait(1));
-        let first = admit(&tenant, &app, 60).await.unwrap();
-        let second = tokio::time::timeout(Duration::from_secs(5), admit(&tenant, &app, 60));
-        assert!(second.await.is_err(), "the second overtook the first");
-        tenant.scope.passed();
-        drop(first);
-        let _second = admit(&tenant, &app, 60).await.unwrap();
-        let _third = admit(&tenant, &app, 60).await.unwrap();
+    async fn i23_what_the_ledger_knows_stops_a_process_that_was_never_told() {
+        let setup = setup(5, 100, 1);
+        let app = ScopeId::App("app".to_owned());
+        setup.ledger.shut(&app, Duration::from_secs(30), false).await;
+        assert!(matches!(setup.admit(0, 9).await.err(), Some(Denied::TooLong(_))));
+        let start = Instant::now();
+        assert!(setup.admit(0, 60).await.is_ok());
+        assert!(start.elapsed() >= Duration::from_secs(30));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_old_answer_does_not_open_the_gate() {
-        let scope = Scope::new(5);
-        scope.throttled(wait(10));
-        scope.passed();
-        assert!(scope.shut_until().is_some() && scope.is_single_file());
-        tokio::time::advance(Duration::from_secs(10)).await;
-        scope.passed();
-        assert!(scope.shut_until().is_none() && !scope.is_single_file());
+    async fn single_file_until_one_has_passed() {
+        let setup = setup(5, 100, 1);
+        setup.tenants[0].scope.throttled(wait(1));
+        let first = setup.admit(0, 60).await.unwrap();
+        let second = tokio::time::timeout(Duration::from_secs(5), setup.admit(0, 60));
+        assert!(second.await.is_err(), "the second overtook the first");
+        setup.tenants[0].scope.passed();
+        drop(first);
+        let _second = setup.admit(0, 60).await.unwrap();
+        let _third = setup.admit(0, 60).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stopped_caller_takes_nothing() {
-        let (tenant, app) = (budget(1), Scope::new(100));
+        let setup = setup(1, 100, 1);
         let mut patience = Patience::new(Duration::from_secs(60));
-        let denied = tenant.admit(&app, &mut patience, &|| false).await.err();
+        let denied = setup.tenants[0].admit(&setup.app, &setup.ledger, &mut patience, &|| false).await.err();
         assert_eq!(denied, Some(Denied::Stopped));
         let start = Instant::now();
-        assert!(admit(&tenant, &app, 60).await.is_ok());
+        assert!(setup.admit(0, 60).await.is_ok());
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -116,15 +116,16 @@ impl TenantClient {
                 Err(error) => error,
             };
             match delays.next().filter(|_| error.class().is_passing()) {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(error),
+                Some(delay) if self.may_retry() => tokio::time::sleep(delay).await,
+                _ => return Err(error),
             }
         }
     }
 
-    /// Sends the call and decodes the answer. Throttled calls wait and are sent again; so are reads, and
-    /// writes that surely had no effect, after passing trouble; a rejected token is replaced once.
-    /// A write that may have had an effect is never repeated.
+    /// Sends the call and decodes the answer. Throttled calls wait and are sent again; so are reads after
+    /// passing trouble; a rejected token is replaced once. A write that Microsoft did not merely throttle
+    /// is the caller's to repeat: it has it on record. All that is sent again is paid from the tenant's
+    /// budget of retries.
     pub(crate) async fn send<T>(
         &self,
         call: &Call,
@@ -134,6 +135,7 @@ impl TenantClient {
         let mut delays = self.graph.inner.config.retry.delays();
         let mut refused = RequestIds::default();
         let mut token_replaced = false;
+        self.state.budget.first_try();
         loop {
             let result = self.attempt(call, &mut patience, &mut refused, &mut token_replaced).await;
             let result = match result {
@@ -145,12 +147,13 @@ impl TenantClient {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let harmless = call.write.is_none() || error.effect() != Effect::Unknown;
             let passing =
                 error.class().is_passing() && !matches!(error.class(), ErrorClass::Throttled { .. });
+            // without a token nothing was sent, so a write may ask for one again
+            let harmless = call.write.is_none() || matches!(error, GraphError::Token { .. });
             let delay = (harmless && passing).then(|| delays.next()).flatten();
             match delay {
-                Some(delay) if Instant::now() + delay <= patience.until() => {
+                Some(delay) if Instant::now() + delay <= patience.until() && self.may_retry() => {
                     tracing::debug!(call = call.kind, %error, ?delay, "to be sent again");
                     tokio::time::sleep(delay).await;
                 }
@@ -169,23 +172,23 @@ impl TenantClient {
     ) -> Result<Option<Reply>, GraphError> {
         let token = self.current_token().await?;
         let inner = &self.graph.inner;
-        let pass =
-            self.state.budget.admit(&inner.app, patience, &*self.may_start).await.map_err(|denied| {
-                match denied {
-                    Denied::Stopped => GraphError::Stopped { call: call.kind },
-                    Denied::TooLong(wait) => GraphError::Throttled {
-                        call: call.kind,
-                        retry_after: wait.delay,
-                        parked: wait.parked,
-                        ids: Box::new(refused.clone()),
-                    },
-                }
-            })?;
+        let asked = Instant::now();
+        let admitted = self.state.budget.admit(&inner.app, inner.ledger(), patience, &*self.may_start).await;
+        inner.metrics.waited(asked.elapsed());
+        let pass = admitted.map_err(|denied| match denied {
+            Denied::Stopped => GraphError::Stopped { call: call.kind },
+            Denied::TooLong(wait) => GraphError::Throttled {
+                call: call.kind,
+                retry_after: wait.delay,
+                parked: wait.parked,
+                ids: Box::new(refused.clone()),
+            },
+        })?;
         let outcome = self.exchange(call, &token).await;
         drop(pass);
         match outcome {
             Err(GraphError::Refused(refusal)) => match refusal.class {
-                ErrorClass::Throttled { .. } => {
+                ErrorClass::Throttled { .. } if self.may_retry() => {
                     *refused = refusal.ids;
                     Ok(None)
                 }

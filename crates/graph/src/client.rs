@@ -1,18 +1,20 @@
 //! The client, and its view on one tenant.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
-use crate::budget::{OperationSlot, Scope, TenantBudget};
+use crate::budget::{OperationSlot, TenantBudget, app_scope};
 use crate::call::{Priority, StartCheck};
 use crate::config::{ConfigError, GraphConfig};
 use crate::credential::{Login, http_client};
+use crate::ledger::{Ledger, LocalLedger, ScopeId};
 use crate::metrics::GraphMetrics;
+use crate::scope::Scope;
 use crate::token::TokenSlot;
 
 /// The wall clock handed in.
@@ -35,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) login: Login,
     pub(crate) now: Now,
     pub(crate) app: Scope,
+    own_books: LocalLedger,
+    shared_books: OnceLock<Arc<dyn Ledger>>,
     pub(crate) metrics: GraphMetrics,
     tenants: Mutex<HashMap<Uuid, Arc<TenantState>>>,
 }
@@ -64,7 +68,9 @@ impl Graph {
                 http,
                 login,
                 now,
-                app: Scope::new(config.app_rate_per_s),
+                app: app_scope(&config),
+                own_books: LocalLedger::default(),
+                shared_books: OnceLock::new(),
                 metrics: GraphMetrics::new(),
                 tenants: Mutex::default(),
                 config,
@@ -92,6 +98,28 @@ impl Graph {
         }
     }
 
+    /// Keeps the budgets in a ledger that other processes use too, from now on. The first one stays.
+    pub fn share_budgets(&self, ledger: Arc<dyn Ledger>) {
+        if self.inner.shared_books.set(ledger).is_err() {
+            tracing::debug!("the budgets are shared already");
+        }
+    }
+
+    /// Microsoft has told another process to wait: nothing of that scope is sent from here before.
+    /// A scope of which this process holds nothing is left alone; its ledger knows.
+    pub fn throttled_elsewhere(&self, scope: &ScopeId, wait: Duration, parked: bool) {
+        match scope {
+            ScopeId::Tenant(tenant) => {
+                let tenants = self.inner.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(state) = tenants.get(tenant) {
+                    state.budget.scope.told_elsewhere(wait, parked);
+                }
+            }
+            app if app == self.inner.app.id() => self.inner.app.told_elsewhere(wait, parked),
+            ScopeId::App(_) => {}
+        }
+    }
+
     fn state(&self, tenant: Uuid) -> Arc<TenantState> {
         let mut tenants = self.inner.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if tenants.len() >= TENANTS_KEPT && !tenants.contains_key(&tenant) {
@@ -99,11 +127,17 @@ impl Graph {
         }
         let state = tenants.entry(tenant).or_insert_with(|| {
             Arc::new(TenantState {
-                budget: TenantBudget::new(&self.inner.config),
+                budget: TenantBudget::new(&self.inner.config, tenant),
                 token: TokenSlot::default(),
             })
         });
         Arc::clone(state)
+    }
+}
+
+impl Inner {
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        self.shared_books.get().map_or(&self.own_books, |shared| &**shared)
     }
 }
 
@@ -160,6 +194,15 @@ impl TenantClient {
     #[must_use]
     pub fn with_start_check(self, may_start: StartCheck) -> Self {
         Self { may_start, ..self }
+    }
+
+    /// Takes the right to try something of this tenant again that failed for a passing reason. At most a
+    /// tenth of all requests may be such tries; the calls of this client take from the same budget.
+    #[must_use]
+    pub fn may_retry(&self) -> bool {
+        let may = self.state.budget.may_retry();
+        self.graph.inner.metrics.retry(may);
+        may
     }
 
     /// Waits for the right to have one more asynchronous operation under way in this tenant. To be held

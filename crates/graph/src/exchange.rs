@@ -5,16 +5,19 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use crate::budget::Scope;
 use crate::call::{Call, Reply};
 use crate::client::TenantClient;
 use crate::error::{ErrorClass, GraphError, RequestIds, Unusable};
 use crate::refusal::{ErrorBody, Refusal, judge};
 use crate::retry_after::{self, Wait};
+use crate::scope::Scope;
 use crate::token::Token;
 
 /// Largest body accepted, after decompression.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Part of a limit from which on we slow down.
+const NEAR_LIMIT: f64 = 0.8;
 
 impl TenantClient {
     /// Sends the request once and waits for the whole answer.
@@ -28,6 +31,10 @@ impl TenantClient {
             tenant = %self.tenant,
             http.response.status_code = Empty,
             graph.request_id = Empty,
+            graph.resource_unit = Empty,
+            graph.throttle.scope = Empty,
+            graph.throttle.information = Empty,
+            graph.throttle.limit_percentage = Empty,
         );
         let limit = self.graph.inner.config.request_timeout;
         let exchange = self.exchange_in_span(call, token).instrument(span);
@@ -82,6 +89,7 @@ impl TenantClient {
         if let Some(id) = &ids.request_id {
             span.record("graph.request_id", id.as_str());
         }
+        self.note_cost(call, response.headers(), &span).await;
         if status.is_success() {
             self.state.budget.scope.passed();
             inner.app.passed();
@@ -102,16 +110,21 @@ impl TenantClient {
         );
         // the gate shuts before the body is read: others may be about to start
         let early = wait.filter(|_| matches!(status.as_u16(), 429 | 503 | 509));
-        if let Some(wait) = early {
-            scope.throttled(wait);
-        }
-        let body = ErrorBody::parse(&read_body(response).await.unwrap_or_default());
+        let told = async {
+            if let Some(wait) = early {
+                let wait = scope.throttled(wait);
+                inner.ledger().shut(scope.id(), wait.delay, wait.parked).await;
+            }
+        };
+        let ((), body) = tokio::join!(told, read_body(response));
+        let body = ErrorBody::parse(&body.unwrap_or_default());
         let (class, effect) = judge(status.as_u16(), &body, wait, scope.fallback());
         if let ErrorClass::Throttled { retry_after, parked } = class {
-            inner.metrics.throttled();
-            tracing::warn!(call = call.kind, ?retry_after, "throttled by Microsoft");
+            inner.metrics.throttled(scope.id().kind());
+            tracing::warn!(call = call.kind, ?retry_after, scope = %scope.id(), "throttled by Microsoft");
             if early.is_none() {
-                scope.throttled(Wait { delay: retry_after, parked });
+                let wait = scope.throttled(Wait { delay: retry_after, parked });
+                inner.ledger().shut(scope.id(), wait.delay, wait.parked).await;
             }
         } else {
             self.state.budget.scope.passed();
@@ -128,6 +141,33 @@ impl TenantClient {
             class,
             effect,
         })))
+    }
+
+    /// Keeps what Microsoft says of cost and limits, and slows down when a limit is near (Graph
+    /// "throttling": `x-ms-throttle-limit-percentage` appears from 0.8 on).
+    async fn note_cost(&self, call: &Call, headers: &HeaderMap, span: &tracing::Span) {
+        let inner = &self.graph.inner;
+        let number = |name| header(headers, name).and_then(|text| text.trim().parse::<f64>().ok());
+        if let Some(units) = number("x-ms-resource-unit").filter(|units| (0.0..1e6).contains(units)) {
+            span.record("graph.resource_unit", units);
+            inner.metrics.resource_units(call.kind, units);
+        }
+        for (name, field) in [
+            ("x-ms-throttle-scope", "graph.throttle.scope"),
+            ("x-ms-throttle-information", "graph.throttle.information"),
+        ] {
+            if let Some(text) = header(headers, name) {
+                span.record(field, text.as_str());
+            }
+        }
+        if let Some(used) = number("x-ms-throttle-limit-percentage") {
+            span.record("graph.throttle.limit_percentage", used);
+            let scope = self.scope_of(headers);
+            if used >= NEAR_LIMIT && scope.should_ease() {
+                inner.metrics.eased(scope.id().kind());
+                inner.ledger().ease(scope.id()).await;
+            }
+        }
     }
 
     /// Whom a throttling answer means: this tenant, unless the scope header names the whole app.

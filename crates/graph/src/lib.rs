@@ -5,8 +5,10 @@
 //! a [`GraphError`] with an [`ErrorClass`] (what to do about it) and an [`Effect`] (whether a write may
 //! have landed). It decides nothing: which number goes to whom is the planner's business.
 //!
-//! Start at [`Graph::new`], then [`Graph::tenant`].
+//! Start at [`Graph::new`], then [`Graph::tenant`]. Processes that work side by side share their budgets
+//! through [`Graph::share_budgets`].
 
+mod bucket;
 mod budget;
 mod call;
 mod client;
@@ -15,13 +17,16 @@ mod credential;
 mod directory;
 mod error;
 mod exchange;
+mod ledger;
 mod metrics;
 mod model;
 mod open;
 mod pages;
 mod reads;
 mod refusal;
+mod retries;
 mod retry_after;
+mod scope;
 mod token;
 mod token_error;
 mod writes;
@@ -32,6 +37,7 @@ pub use client::{Graph, Now, TenantClient};
 pub use config::{AppCredential, ConfigError, GraphConfig, RetryPolicy};
 pub use directory::{AssignedPlan, CapabilityStatus, Organization, User, VerifiedDomain};
 pub use error::{Effect, ErrorClass, GraphError, RequestIds, Unusable};
+pub use ledger::{CUT, EASE, EASE_PAUSE, FLOOR, Ledger, LocalLedger, Offer, RECOVERY_PER_S, ScopeId, Terms};
 pub use model::{
     AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, HeldNumber, NumberAssignment,
     NumberSource, NumberType, Operation, OperationNumber, OperationStatus, PolicyAssignment, PolicyId,

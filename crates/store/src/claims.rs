@@ -18,12 +18,16 @@ use crate::{Store, StoreError, Tx};
 
 statements! {
     /// Claims queued jobs of one type that may start, of accounts without a running job. Those that are marked are not
-    /// looked at again before the mark is gone; a person's job is.
+    /// looked at again before the mark is gone; a person's job is. Nor is one claimed
+    /// for which Microsoft has a long wait: it would only hold its place.
     CLAIM = "with free as (
                select j.job_id from queue.jobs j
                 where j.state = 'queued' and j.job_type = $4
                   and not exists (select from queue.jobs r where r.account_id = j.account_id and r.state = 'running')
                   and (j.parked is null or j.job_type = 'manual') and queue.parked(j.account_id, j.job_type) is null
+                  and not exists (select from vault.authorizations v join sync.budgets b
+                                      on b.scope in ('tenant:' || v.tenant_id, 'app:' || v.client_id)
+                                   where v.account_id = j.account_id and b.shut_until > clock_timestamp() + interval '5 s')
                 order by j.queued_at limit $2 for update skip locked
              ), taken as (
                update queue.jobs j set state = 'running', parked = null, epoch = j.epoch + 1, worker = $1, event_number = j.event_number + 1,

@@ -28,6 +28,7 @@ pub mod parking;
 pub mod pbx;
 pub mod previews;
 pub mod quarantine;
+pub mod rates;
 pub mod retention;
 pub mod settling;
 pub mod standing;
@@ -71,6 +72,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::profiles::STATEMENTS,
         pbx::deletions::STATEMENTS,
         pbx::push::STATEMENTS,
+        rates::STATEMENTS,
         claims::STATEMENTS,
         intents::STATEMENTS,
         retention::STATEMENTS,

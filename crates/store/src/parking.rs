@@ -3,6 +3,8 @@
 //! Whether a job may start is decided by `queue.parked` when it is claimed. The mark on the job, with its event, says so
 //! to people, and spares a claim the look at what waits for long.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sqlx::Row;
 use tandem_domain::job::JobType;
@@ -10,6 +12,7 @@ use tandem_domain::{AccountId, JobId};
 use uuid::Uuid;
 
 use crate::claims::{Claim, Event, NewEvent, append_numbered};
+use crate::rates::Adaptation;
 use crate::sql::statements;
 use crate::{StoreError, Tx};
 
@@ -32,12 +35,15 @@ statements! {
             select account_id, job_id, event_number, case when parked is null then 'released' else 'parked' end,
                    json_build_object('reason', parked) from marked
             returning account_id, job_id, number, at, kind, data";
-    /// Puts a running job back into the queue, unless another one waits there.
+    /// Puts a running job back into the queue, unless another one waits there. One that Microsoft lets wait is not marked:
+    /// `sync.budgets` says how long, and a claim looks there.
     PUT_BACK = "update queue.jobs j
-                   set state = 'queued', started_at = null, lease_until = null, worker = null, parked = $3, event_number = event_number + 1
+                   set state = 'queued', started_at = null, lease_until = null, worker = null, parked = nullif($3, 'throttled'), event_number = event_number + 1
                  where job_id = $1 and epoch = $2 and state = 'running'
                    and not exists (select from queue.jobs q where q.account_id = j.account_id and q.state = 'queued')
                 returning event_number";
+    /// Leaves the tenant of an account alone for a while; its rate stays as it is.
+    REST = "select sync.shut('tenant:' || v.tenant_id, $2, false, 1, $3, $4) from vault.authorizations v where v.account_id = $1";
     /// The job that waits, locked.
     WAITING = "select job_id from queue.jobs where account_id = $1 and state = 'queued' for update";
     /// A waiting job takes over what a person asked of one that is given up for it.
@@ -116,4 +122,26 @@ pub async fn put_back(tx: &mut Tx, claim: &Claim, why: &str, detail: &str) -> Re
     let merged =
         append_numbered(tx, claim.account, waiting, number, NewEvent { kind: "merged", data }).await?;
     Ok(PutBack::GivenUpFor(waiting, Some(merged)))
+}
+
+/// Nothing is sent to the tenant of an account for at least `wait`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rest(
+    tx: &mut Tx,
+    account: AccountId,
+    wait: Duration,
+    adaptation: &Adaptation,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(REST)
+        .bind(account.0)
+        .bind(wait.as_secs_f64() * 1000.0)
+        .bind(adaptation.floor)
+        .bind(adaptation.recovery_per_s)
+        .execute(&mut **tx)
+        .await
+        .map(|_| ())
+        .map_err(failed)
 }

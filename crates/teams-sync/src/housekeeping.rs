@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_runtime::{BoxError, chain};
-use tandem_store::retention;
+use tandem_store::{rates, retention};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -21,6 +21,9 @@ pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> R
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "old jobs could not be let go; trying again");
             }
+        }
+        if let Err(error) = rates::forget(&shared.store).await {
+            tracing::warn!(error = %chain(&error), "budgets of old could not be let go; trying again");
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use tandem_domain::authorization::{Observation, Standing};
@@ -27,7 +28,7 @@ use crate::lease::Lease;
 use crate::orders::Order;
 use crate::results;
 use crate::step::Hands;
-use crate::{Shared, confirm, discovery, observe};
+use crate::{Shared, confirm, discovery, observe, park};
 
 /// Why a job as a whole could not work.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) enum JobError {
     Cancelled { text: &'static str },
     /// It goes back into the queue, uncounted: our own credential is at fault.
     Waits { text: String },
+    /// Microsoft wants it to wait for longer than a job may hold its place.
+    Parked { wait: Duration, text: String },
 }
 
 impl From<StoreError> for JobError {
@@ -53,11 +56,13 @@ impl From<StoreError> for JobError {
 
 impl From<GraphError> for JobError {
     fn from(error: GraphError) -> Self {
+        if let ErrorClass::Throttled { retry_after, .. } = error.class() {
+            return Self::Parked { wait: retry_after, text: tandem_runtime::chain(&error) };
+        }
         let code = match error.class() {
             ErrorClass::Token(kind) => token_code(kind),
             ErrorClass::Unauthorized => "token_rejected",
             ErrorClass::Forbidden => "permission_missing",
-            ErrorClass::Throttled { .. } => "throttled",
             _ => "microsoft_unavailable",
         };
         Self::Whole { code, text: tandem_runtime::chain(&error) }
@@ -104,6 +109,9 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
             }
             refused = true;
             failed(code, text)
+        }
+        Err(JobError::Parked { wait, text }) => {
+            return park::put_back(&shared, &claim, &journal, wait, &text).await;
         }
         Err(JobError::Cancelled { text }) => {
             journal.note("cancelled", json!({ "detail": text })).await?;

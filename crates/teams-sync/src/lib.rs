@@ -24,7 +24,9 @@ mod metrics;
 mod observe;
 mod orders;
 mod pace;
+mod park;
 mod policies;
+mod rates;
 mod reconcile;
 mod requests;
 mod results;
@@ -52,6 +54,7 @@ use crate::authority::Gate;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::policies::PolicyCache;
+use crate::rates::SharedLedger;
 use crate::tenants::Tenants;
 use crate::worker::Worker;
 
@@ -103,6 +106,9 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
         gate: Gate::default(),
         settings: settings.clone(),
     });
+    parts.graph.share_budgets(Arc::new(SharedLedger::new(parts.store.clone())));
+    let (store, graph, stop) = (parts.store.clone(), parts.graph.clone(), ctx.shutdown.clone());
+    ctx.spawn("teams-sync.gates", async move { rates::hear_until(store, graph, stop).await });
     canary::start(ctx, &shared);
     let worker = Arc::new(Worker::new(Arc::clone(&shared), ctx));
     for consumer in [wire::due_auto(&parts.subjects), wire::due_manual(&parts.subjects)] {

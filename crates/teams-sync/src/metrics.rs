@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     alarms: Counter<u64>,
     gap: Histogram<f64>,
     without: Counter<u64>,
+    parked: Counter<u64>,
 }
 
 /// Buckets in seconds around the promise of ten minutes.
@@ -65,6 +66,10 @@ impl Metrics {
                 .with_description("1 while Microsoft refuses the provider's own credential")
                 .build(),
             alarms: meter.u64_counter("sync_alarms").with_description("Things that must not happen").build(),
+            parked: meter
+                .u64_counter("sync_jobs_parked")
+                .with_description("Jobs put back because Microsoft asked to wait")
+                .build(),
         }
     }
 
@@ -73,13 +78,18 @@ impl Metrics {
             self.taken_over.add(1, &[]);
             return;
         }
-        if let Some(first) = claim.first_change_at.filter(|_| !claim.excused) {
+        // one that was put back has started once already
+        if let Some(first) = claim.first_change_at.filter(|_| !claim.excused && claim.epoch == 1) {
             let late = (claim.started_at - first).as_seconds_f64();
             self.lateness.record(
                 late,
                 &[KeyValue::new("until", "start"), KeyValue::new("type", claim.job_type.as_str())],
             );
         }
+    }
+
+    pub(crate) fn parked(&self) {
+        self.parked.add(1, &[]);
     }
 
     pub(crate) fn ended(&self, job_type: JobType, state: JobState, seconds: f64, counts: Counts) {

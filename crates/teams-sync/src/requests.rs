@@ -65,6 +65,7 @@ async fn preview(
         Err(JobError::Whole { code, text } | JobError::Refused { code, text, .. }) => {
             Err((code.to_owned(), text))
         }
+        Err(JobError::Parked { text, .. }) => Err(("throttled".to_owned(), text)),
         Err(JobError::Waits { text }) => Err(("own_credential".to_owned(), text)),
         Err(JobError::Cancelled { text }) => Err(("cancelled".to_owned(), text.to_owned())),
     };

@@ -70,7 +70,7 @@ impl Hands {
             let end = self.attempt(step).await?;
             let StepEnd::Deferred { reason: DeferReason::Transient, .. } = &end else { return Ok(end) };
             let Some(wait) = tries.next() else { return Ok(end) };
-            if self.lease.must_give_way() {
+            if self.lease.must_give_way() || !self.client.may_retry() {
                 return Ok(end);
             }
             sleep(wait.mul_f64(0.75 + self.shared.ids.fraction() / 2.0)).await;

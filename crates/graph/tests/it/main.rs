@@ -12,4 +12,6 @@ mod throttling;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod wire;
+#[cfg(test)]
 mod writing;

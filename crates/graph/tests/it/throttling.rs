@@ -1,9 +1,14 @@
 //! `Retry-After` is obeyed: the simulator counts who comes early.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
-use tandem_graph::{AssignNumber, Effect, ErrorClass, GraphError};
+use tandem_graph::{
+    AssignNumber, Effect, ErrorClass, GraphError, Ledger, LocalLedger, Offer, Priority, ScopeId, Terms,
+};
 use tokio::time::Instant;
 
 use crate::lab::{ANA, Lab, OTHER_TENANT, TENANT, graph, write_id};
@@ -30,13 +35,15 @@ async fn reads_and_writes_wait_and_go_on() {
     lab.end().await;
 }
 
-/// A crowd runs into a budget smaller than its own: everybody gets through, nobody comes early.
+/// A crowd runs into a budget smaller than its own: everybody gets through, nobody comes early, and few run into it.
 #[tokio::test]
 async fn a_crowd_obeys() {
     let lab = Lab::start().await;
     let budget = json!({ "requests": 6, "windowSeconds": 1.0 });
     lab.settings(json!({ "throttling": { "perAppTenant": budget } })).await;
-    let client = lab.tenant();
+    let mut config = lab.config();
+    config.tenant_rate_per_s = 8;
+    let client = graph(config).tenant(TENANT);
     let many = (0..20).map(|_| client.organization());
     for outcome in futures_util::future::join_all(many).await {
         outcome.unwrap();
@@ -97,5 +104,90 @@ async fn other_tenants_go_on_unless_the_whole_app_is_meant() {
     lab.put(&format!("tenants/{third}"), json!({ "domains": ["third.example"], "consents": consents })).await;
     let error = of(third).organization().await.unwrap_err();
     assert!(matches!(error, GraphError::Throttled { .. }), "{error:?}");
+    lab.end().await;
+}
+
+/// What one client is told, another one with the same books obeys before it asks.
+#[tokio::test]
+async fn i23_clients_with_one_ledger_share_what_they_are_told() {
+    let lab = Lab::start().await;
+    let books: Arc<LocalLedger> = Arc::default();
+    let [one, two] = [0, 1].map(|_| {
+        let graph = graph(lab.config());
+        graph.share_budgets(books.clone());
+        graph.tenant(TENANT).with_max_wait(Duration::from_secs(5))
+    });
+    two.organization().await.unwrap();
+    lab.fault("organization", 1, json!({ "type": "throttle", "retryAfter": "600" })).await;
+    one.organization().await.unwrap_err();
+    let before = lab.seen("organization").await.len();
+    let error = two.user(ANA).await.unwrap_err();
+    assert!(matches!(error, GraphError::Throttled { .. }), "{error:?}");
+    assert_eq!((lab.seen("organization").await.len(), lab.early_calls().await), (before, 0));
+    lab.end().await;
+}
+
+/// Microsoft says that a limit is near before it refuses: the rate falls, and nothing is refused.
+#[tokio::test]
+async fn a_limit_that_is_near_slows_us_down() {
+    let lab = Lab::start().await;
+    let books: Arc<Eased> = Arc::default();
+    let graph = graph(lab.config());
+    graph.share_budgets(books.clone());
+    let near = |used: &str| {
+        json!({ "type": "respond", "status": 200, "when": "after", "body": { "value": [{ "id": TENANT }] },
+                "headers": { "x-ms-throttle-limit-percentage": used, "x-ms-resource-unit": "2" } })
+    };
+    lab.fault("organization", 1, near("0.79")).await;
+    graph.tenant(TENANT).organization().await.unwrap();
+    assert_eq!(books.1.load(Ordering::SeqCst), 0);
+    lab.fault("organization", 2, near("1.2")).await;
+    graph.tenant(TENANT).organization().await.unwrap();
+    graph.tenant(TENANT).organization().await.unwrap();
+    assert_eq!(books.1.load(Ordering::SeqCst), 1, "not with every answer");
+    lab.end().await;
+}
+
+/// Books that count how often they were told that a limit is near.
+#[derive(Debug, Default)]
+struct Eased(LocalLedger, AtomicUsize);
+
+impl Ledger for Eased {
+    fn buy<'a>(&'a self, scope: &'a ScopeId, terms: Terms, requests: u32) -> BoxFuture<'a, Offer> {
+        self.0.buy(scope, terms, requests)
+    }
+
+    fn shut<'a>(&'a self, scope: &'a ScopeId, wait: Duration, parked: bool) -> BoxFuture<'a, ()> {
+        self.0.shut(scope, wait, parked)
+    }
+
+    fn ease<'a>(&'a self, scope: &'a ScopeId) -> BoxFuture<'a, ()> {
+        assert_eq!(*scope, ScopeId::Tenant(TENANT));
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.ease(scope)
+    }
+}
+
+#[tokio::test]
+async fn i23_retries_end_with_their_budget() {
+    let lab = Lab::start().await;
+    let client = lab.tenant();
+    lab.fault("organization", 10_000, json!({ "type": "respond", "status": 500 })).await;
+    for _ in 0..40 {
+        client.organization().await.unwrap_err();
+    }
+    let sent = lab.seen("organization").await.len();
+    // forty first tries, the credit of ten, and a tenth of what was sent
+    assert!((50..=55).contains(&sent), "{sent}");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn the_priority_of_a_request_says_whether_a_person_waits() {
+    let lab = Lab::start().await;
+    lab.tenant().organization().await.unwrap();
+    lab.tenant().with_priority(Priority::Normal).organization().await.unwrap();
+    let seen: Vec<_> = lab.seen("organization").await.iter().map(|r| r["priority"].clone()).collect();
+    assert_eq!(seen, ["low", "normal"]);
     lab.end().await;
 }

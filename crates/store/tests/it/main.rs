@@ -7,4 +7,7 @@ mod log;
 mod microsoft_users;
 mod ops;
 mod prepare;
+// clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
+#[cfg(test)]
+mod rates;
 mod row_level_security;
