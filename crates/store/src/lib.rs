@@ -29,6 +29,7 @@ pub mod retention;
 pub mod settling;
 pub mod standing;
 pub mod users;
+pub mod vault;
 pub mod wanted;
 pub mod windows;
 
@@ -69,6 +70,9 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         settling::STATEMENTS,
         standing::STATEMENTS,
         users::STATEMENTS,
+        vault::keys::STATEMENTS,
+        vault::secrets::STATEMENTS,
+        vault::tokens::STATEMENTS,
         wanted::STATEMENTS,
         windows::STATEMENTS,
     ]

@@ -24,6 +24,7 @@ mod observe;
 mod pace;
 mod policies;
 mod reconcile;
+mod reseal;
 mod settings;
 mod settle;
 mod step;
@@ -41,6 +42,7 @@ use tandem_store::Store;
 use tandem_wire::{Subjects, settings as wire};
 
 pub use crate::job::REQUIRED_ROLES;
+pub use crate::reseal::{ResealError, Resealed, reseal};
 pub use crate::settings::TeamsSyncSettings;
 
 use crate::authority::Gate;
