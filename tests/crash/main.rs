@@ -9,5 +9,6 @@ mod fleet;
 mod judge;
 mod late;
 mod log;
+mod sign_in;
 mod signals;
 mod worker;

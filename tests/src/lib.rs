@@ -10,10 +10,12 @@ mod mortal;
 mod process;
 mod rest;
 mod roles;
+mod sign_in;
 mod tester;
 
 pub use account::{Account, TeamsUser};
 pub use mortal::{Mortal, hasty_sync};
 pub use process::{Process, program};
 pub use roles::{Role, fast_sync};
+pub use sign_in::HandedIn;
 pub use tester::{PASSWORD, Tester};

@@ -99,6 +99,7 @@ impl Cutter {
             person: None,
             reason: None,
             linked_job: None,
+            token_request: None,
         };
         let queued = cut::queue(&mut tx, &cut, &accounts).await?;
         windows::close(&mut tx, &due.iter().map(|w| w.account).collect::<Vec<_>>()).await?;
@@ -121,6 +122,7 @@ impl Cutter {
             return Ok(false);
         }
         let mut announcements = Vec::new();
+        let mut carried_out = false;
         let mut accounts: Vec<AccountId> = requests.iter().map(|r| r.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
@@ -131,7 +133,10 @@ impl Cutter {
             let window = windows::open(&mut tx, request.account).await?;
             let first = window.and_then(|w| w.first_change_at);
             let fresh = self.fresh(request.account, first, self.clock.now());
-            match cut::carry_out(&mut tx, request, fresh).await? {
+            let done = cut::carry_out(&mut tx, request, fresh).await?;
+            carried_out |= !matches!(done, Requested::Waits);
+            match done {
+                Requested::Waits => {}
                 Requested::Queued(job) => {
                     self.metrics.cut(JobType::Manual, "request", 1);
                     tracing::info!(account = %job.account, job = %job.job, job_type = "manual", cause = "request", "job cut");
@@ -156,7 +161,8 @@ impl Cutter {
         outbox::put(&mut tx, &announcements).await?;
         tx.commit().await?;
         self.bell.ring();
-        Ok(true)
+        // what waits for another job to start is looked at again with the next tick
+        Ok(carried_out)
     }
 
     /// Cuts jobs for deferred users that are due and for accounts whose failed job is tried again.
@@ -177,6 +183,7 @@ impl Cutter {
                 person: None,
                 reason: None,
                 linked_job: follow_up.linked_job,
+                token_request: None,
             };
             let queued = cut::queue(&mut tx, &cut, &[account]).await?;
             windows::close(&mut tx, &[follow_up.account]).await?;

@@ -23,6 +23,8 @@ pub enum DeferReason {
     HandOver,
     /// A step it depends on did not finish.
     DependsOnDeferred,
+    /// The token of the person who signed in ended first; only a new sign-in, or Auto Sync, goes on.
+    TokenExpired,
 }
 
 impl DeferReason {
@@ -38,6 +40,7 @@ impl DeferReason {
             Self::Transient => "transient",
             Self::HandOver => "hand_over",
             Self::DependsOnDeferred => "depends_on_deferred",
+            Self::TokenExpired => "token_expired",
         }
     }
 
@@ -53,6 +56,7 @@ impl DeferReason {
             "transient" => Self::Transient,
             "hand_over" => Self::HandOver,
             "depends_on_deferred" => Self::DependsOnDeferred,
+            "token_expired" => Self::TokenExpired,
             _ => return None,
         })
     }
@@ -74,7 +78,7 @@ pub fn next_look(reason: DeferReason, looks: u32, waited: Duration) -> Option<Du
         Duration::seconds(ladder.get(index).copied().unwrap_or(then))
     };
     match reason {
-        DeferReason::HandOver => Some(Duration::ZERO),
+        DeferReason::HandOver | DeferReason::TokenExpired => Some(Duration::ZERO),
         DeferReason::LicencePending | DeferReason::NotInTeamsYet => {
             if waited >= Duration::seconds(7 * DAY) {
                 None

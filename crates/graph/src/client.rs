@@ -10,10 +10,12 @@ use uuid::Uuid;
 
 use crate::budget::{OperationSlot, Scope, TenantBudget};
 use crate::call::{Priority, StartCheck};
+use crate::certificate::CertificateInfo;
 use crate::config::{ConfigError, GraphConfig};
 use crate::credential::{Login, http_client};
-use crate::metrics::GraphMetrics;
+use crate::metrics::{self, GraphMetrics};
 use crate::token::TokenSlot;
+use crate::who::Who;
 
 /// The wall clock handed in.
 pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -56,6 +58,7 @@ impl Graph {
         }
         let http = http_client(&config)?;
         let login = Login::new(&config, http.clone(), Arc::clone(&now))?;
+        metrics::certificates(login.certificates(), &now);
         let mut base = config.graph.clone();
         base.set_path("/v1.0");
         Ok(Self {
@@ -85,11 +88,18 @@ impl Graph {
             graph: self.clone(),
             state: self.state(tenant),
             tenant,
+            who: Who::Provider,
             priority: Priority::Low,
             max_wait: self.inner.config.max_wait,
             correlation: None,
             may_start: Arc::new(|| true),
         }
+    }
+
+    /// The certificates of the provider's app, the newest first; none with another kind of credential.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<CertificateInfo> {
+        self.inner.login.certificates()
     }
 
     fn state(&self, tenant: Uuid) -> Arc<TenantState> {
@@ -119,6 +129,7 @@ pub struct TenantClient {
     pub(crate) graph: Graph,
     pub(crate) state: Arc<TenantState>,
     pub(crate) tenant: Uuid,
+    pub(crate) who: Who,
     pub(crate) priority: Priority,
     pub(crate) max_wait: Duration,
     pub(crate) correlation: Option<Uuid>,
@@ -130,11 +141,6 @@ impl TenantClient {
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.tenant
-    }
-
-    /// Forgets the token at hand: the next request fetches one.
-    pub async fn forget_token(&self) {
-        self.state.token.forget().await;
     }
 
     /// Tells Microsoft whom to serve first when it sheds load.

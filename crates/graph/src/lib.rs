@@ -9,6 +9,7 @@
 
 mod budget;
 mod call;
+mod certificate;
 mod client;
 mod config;
 mod credential;
@@ -24,10 +25,12 @@ mod refusal;
 mod retry_after;
 mod token;
 mod token_error;
+mod who;
 mod writes;
 
 pub use budget::OperationSlot;
 pub use call::{Priority, StartCheck};
+pub use certificate::{CertificateInfo, CertificatePem};
 pub use client::{Graph, Now, TenantClient};
 pub use config::{AppCredential, ConfigError, GraphConfig, RetryPolicy};
 pub use directory::{AssignedPlan, CapabilityStatus, Organization, User, VerifiedDomain};
@@ -42,4 +45,5 @@ pub use reads::{NumberFilter, PHONE_SYSTEM_PLAN, Probe, VIRTUAL_USER_PLAN};
 pub use refusal::Refusal;
 pub use token::TokenInfo;
 pub use token_error::{TokenError, TokenErrorKind};
+pub use who::{OwnApp, UserToken};
 pub use writes::{Accepted, AssignNumber, Done, OperationRef};

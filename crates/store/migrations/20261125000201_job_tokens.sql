@@ -8,6 +8,8 @@ grant select (request_id, account_id, taken_at, job_id, signed_in_oid) on admin.
 alter table queue.jobs add column token_request uuid;
 grant update (token_request) on queue.jobs to tandem_debouncer;
 create index jobs_with_token on queue.jobs (token_request) where token_request is not null;
+create index jobs_with_token_unsettled on queue.jobs (account_id)
+  where token_request is not null and finished_at is not null and settled_at is null;
 
 -- The token itself, sealed for exactly this request, account, tenant and person. It is erased when its job has settled,
 -- and when it has expired.
@@ -22,6 +24,8 @@ create table vault.job_tokens (
   created_at timestamptz not null default clock_timestamp(),
   foreign key (request_id, account_id) references admin.requests (request_id, account_id) on delete cascade
 );
+
+create index job_tokens_by_account on vault.job_tokens (account_id);
 
 select ops.protect('vault.job_tokens', array['tandem_teams_sync', 'tandem_operator']);
 

@@ -12,12 +12,14 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// Locks the queued jobs of the named accounts.
-    QUEUED = "select account_id, job_id, job_type, scope from queue.jobs where account_id = any ($1) and state = 'queued' for update";
+    QUEUED = "select j.account_id, j.job_id, j.job_type, j.scope,
+                     (select r.signed_in_oid from admin.requests r where r.request_id = j.token_request) as signed_in_oid
+                from queue.jobs j where j.account_id = any ($1) and j.state = 'queued' for update of j";
     /// Queues jobs and writes their first event.
     INSERT = "with fresh as (
                 insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, person, reason, linked_job,
-                                        first_change_at, due_at, event_number, traceparent)
-                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, j.first_change_at, j.due_at, 1, j.traceparent
+                                        first_change_at, due_at, event_number, traceparent, token_request)
+                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, j.first_change_at, j.due_at, 1, j.traceparent, $12
                   from unnest($1::uuid[], $2::uuid[], $9::timestamptz[], $10::timestamptz[], $11::text[])
                     as j (job_id, account_id, first_change_at, due_at, traceparent)
                 returning *
@@ -31,7 +33,10 @@ statements! {
     /// Turns a queued job into a person's one: it starts next, and looks at everything if asked to.
     PROMOTE = "with job as (
                  update queue.jobs set job_type = 'manual', scope = case when $2 = 'all' then 'all' else scope end,
-                                       cause = 'request', person = $3, reason = $4, event_number = event_number + 1
+                                       cause = 'request', event_number = event_number + 1,
+                                       person = case when token_request is not null and $5::uuid is null then person else $3 end,
+                                       reason = case when token_request is not null and $5::uuid is null then reason else $4 end,
+                                       token_request = coalesce($5, token_request)
                   where job_id = $1 and state = 'queued'
                  returning *
                )
@@ -40,9 +45,14 @@ statements! {
                       json_build_object('job_type', job_type, 'scope', scope, 'person', person, 'reason', reason)
                  from job
                returning number, at, data";
-    /// Requests that nobody has taken, oldest first.
-    REQUESTS = "select request_id, account_id, scope, person, reason from admin.requests
-                 where taken_at is null order by created_at limit $1 for update skip locked";
+    /// Requests that nobody has taken, oldest first. One that came with a token waits while the queued job of its account
+    /// uses the token of somebody else.
+    REQUESTS = "select r.request_id, r.account_id, r.scope, r.person, r.reason, r.signed_in_oid from admin.requests r
+                 where r.taken_at is null
+                   and (r.signed_in_oid is null or not exists (
+                         select from queue.jobs j join admin.requests o on o.request_id = j.token_request
+                          where j.account_id = r.account_id and j.state = 'queued' and o.signed_in_oid <> r.signed_in_oid))
+                 order by r.created_at limit $1 for update of r skip locked";
     /// Marks a request as carried out by a job.
     TAKEN = "update admin.requests set taken_at = now(), job_id = $2 where request_id = $1";
     /// Accounts with Auto Sync and a stored authorization whose deferred users or whose retry are due, and which have no job yet.
@@ -90,6 +100,8 @@ pub struct Cut<'a> {
     pub reason: Option<&'a str>,
     /// The job this one follows up.
     pub linked_job: Option<JobId>,
+    /// The request whose token it uses.
+    pub token_request: Option<Uuid>,
 }
 
 /// One account of a batch.
@@ -140,6 +152,7 @@ pub async fn queue(tx: &mut Tx, cut: &Cut<'_>, accounts: &[CutAccount]) -> Resul
         .bind(fresh.iter().map(|a| a.first_change_at).collect::<Vec<_>>())
         .bind(fresh.iter().map(|a| a.due_at).collect::<Vec<_>>())
         .bind(fresh.iter().map(|a| a.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(cut.token_request)
         .fetch_all(&mut **tx)
         .await
         .map_err(&failed)?;
@@ -170,6 +183,8 @@ pub enum Requested {
         /// Data of the event.
         data: Value,
     },
+    /// It waits: the queued job uses the token of somebody else, and two people's tokens never meet in one job.
+    Waits,
 }
 
 /// A request that waits.
@@ -185,6 +200,8 @@ pub struct Request {
     pub person: String,
     /// Why.
     pub reason: Option<String>,
+    /// Who signed in for it; then a token came with it.
+    pub signed_in: Option<Uuid>,
 }
 
 /// Takes up to `most` waiting requests; they stay locked until the transaction ends.
@@ -204,6 +221,7 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
                     .ok_or(StoreError::Inconsistent { work, column: "admin.requests.scope" })?,
                 person: row.get("person"),
                 reason: row.get("reason"),
+                signed_in: row.get("signed_in_oid"),
             })
         })
         .collect()
@@ -218,13 +236,19 @@ pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Res
     let failed = tx.failed();
     let queued =
         sqlx::query(QUEUED).bind(vec![request.account.0]).fetch_optional(&mut **tx).await.map_err(&failed)?;
+    let token_request = request.signed_in.map(|_| request.id);
     let done = if let Some(row) = queued {
+        let other: Option<Uuid> = row.get("signed_in_oid");
+        if other.is_some() && request.signed_in.is_some() && other != request.signed_in {
+            return Ok(Requested::Waits);
+        }
         let job: Uuid = row.get("job_id");
         let event = sqlx::query(PROMOTE)
             .bind(job)
             .bind(request.scope.as_str())
             .bind(&request.person)
             .bind(&request.reason)
+            .bind(token_request)
             .fetch_one(&mut **tx)
             .await
             .map_err(&failed)?;
@@ -242,6 +266,7 @@ pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Res
             person: Some(&request.person),
             reason: request.reason.as_deref(),
             linked_job: None,
+            token_request,
         };
         let queued = queue(tx, &cut, std::slice::from_ref(&fresh)).await?;
         Requested::Queued(
@@ -251,6 +276,7 @@ pub async fn carry_out(tx: &mut Tx, request: &Request, fresh: CutAccount) -> Res
     let job = match &done {
         Requested::Queued(queued) => queued.job,
         Requested::Joined { job, .. } => *job,
+        Requested::Waits => return Ok(done),
     };
     sqlx::query(TAKEN).bind(request.id).bind(job.0).execute(&mut **tx).await.map_err(&failed)?;
     Ok(done)

@@ -72,7 +72,9 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         users::STATEMENTS,
         vault::keys::STATEMENTS,
         vault::secrets::STATEMENTS,
+        vault::spent::STATEMENTS,
         vault::tokens::STATEMENTS,
+        vault::who::STATEMENTS,
         wanted::STATEMENTS,
         windows::STATEMENTS,
     ]

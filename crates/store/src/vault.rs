@@ -4,10 +4,14 @@
 
 pub(crate) mod keys;
 pub(crate) mod secrets;
+pub(crate) mod spent;
 pub(crate) mod tokens;
+pub(crate) mod who;
 
 pub use keys::{KeyUse, SealedRow, key_uses, other_keys, resealed};
 pub use secrets::{
-    AppCredentialRow, NewSecret, SecretRow, app_credential, keep_secret, remove_secret, secret,
+    AppCredentialRow, NewSecret, SecretRow, app_credential, ending, keep_secret, remove_secret, secret,
 };
+pub use spent::{NotRechecked, erase_spent, not_rechecked};
 pub use tokens::{JobTokenRow, NewJobToken, job_token, keep_job_token};
+pub use who::{Authority, authorities};

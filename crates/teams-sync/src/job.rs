@@ -22,6 +22,7 @@ use crate::finish::{self, Work};
 use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::step::Hands;
+use crate::who::NoClient;
 use crate::{Shared, confirm, discovery, observe};
 
 /// Why a job as a whole could not work.
@@ -56,6 +57,16 @@ impl From<GraphError> for JobError {
     }
 }
 
+impl From<NoClient> for JobError {
+    fn from(error: NoClient) -> Self {
+        let text = tandem_runtime::chain(&error);
+        match (error.code(), error) {
+            (_, NoClient::Store(error)) => Self::Store(error),
+            (code, _) => Self::Whole { code: code.unwrap_or("sealed_secret_unusable"), text },
+        }
+    }
+}
+
 /// Stable code of a failed token request.
 pub(crate) fn token_code(kind: TokenErrorKind) -> &'static str {
     match kind {
@@ -64,6 +75,7 @@ pub(crate) fn token_code(kind: TokenErrorKind) -> &'static str {
         TokenErrorKind::Policy => "authorization_blocked",
         TokenErrorKind::TenantGone => "tenant_gone",
         TokenErrorKind::WrongTenant => "wrong_tenant",
+        TokenErrorKind::SignInOver => "sign_in_over",
         TokenErrorKind::Transient => "microsoft_unavailable",
         _ => "authorization_failed",
     }
@@ -119,7 +131,7 @@ async fn work(
             text: "Auto Sync is off or the account is paused; the changes stay queued",
         });
     }
-    let client = client(shared, claim, &snapshot, lease)?;
+    let client = client(shared, claim, &snapshot, lease).await?;
     check_permissions(&client).await?;
     authority::seen_by_job(shared, claim, &snapshot, &Observation::Proved).await?;
     let scope = scope(claim, &snapshot);
@@ -176,28 +188,33 @@ async fn check_permissions(client: &TenantClient) -> Result<(), JobError> {
     Err(JobError::Whole { code: "permission_missing", text })
 }
 
-fn client(
+/// The client of this job. With a person's token the stored authorization need not be usable, or even be there; the
+/// tenant must be the one that is bound all the same.
+async fn client(
     shared: &Shared,
     claim: &Claim,
     snapshot: &Snapshot,
     lease: &Arc<Lease>,
 ) -> Result<TenantClient, JobError> {
-    let tenant = match &snapshot.authorization {
-        Some((tenant, standing)) if authority::may_try(claim.job_type, *standing) => tenant,
-        Some((_, Standing { state, .. })) => {
+    let client = match (&snapshot.authorization, claim.token_request) {
+        (Some((tenant, _)), Some(request)) => {
+            shared.signed_in_client(claim.account, *tenant, request).await?
+        }
+        (Some((tenant, standing)), None) if authority::may_try(claim.job_type, *standing) => {
+            shared.account_client(claim.account, *tenant).await?
+        }
+        (Some((_, Standing { state, .. })), None) => {
             let text = format!("the stored authorization is {state}; the Global Admin has to consent again");
             return Err(JobError::Whole { code: "not_authorized", text });
         }
-        None => {
+        (None, _) => {
             let text = "no tenant is bound to this account".to_owned();
             return Err(JobError::Whole { code: "not_authorized", text });
         }
     };
     let priority = if claim.job_type == JobType::Manual { Priority::Normal } else { Priority::Low };
     let trusted = Arc::clone(lease);
-    Ok(shared
-        .graph
-        .tenant(tenant.0)
+    Ok(client
         .with_priority(priority)
         .with_correlation(claim.job.0)
         .with_start_check(Arc::new(move || trusted.may_start())))

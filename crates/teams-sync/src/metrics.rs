@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     grants: Gauge<u64>,
     own_fault: Gauge<u64>,
     alarms: Counter<u64>,
+    sealed_secrets: Counter<u64>,
 }
 
 /// Buckets in seconds around the promise of ten minutes.
@@ -56,6 +57,10 @@ impl Metrics {
                 .with_description("1 while Microsoft refuses the provider's own credential")
                 .build(),
             alarms: meter.u64_counter("sync_alarms").with_description("Things that must not happen").build(),
+            sealed_secrets: meter
+                .u64_counter("sync_sealed_secret_failures")
+                .with_description("Sealed secrets that could not be used, by code")
+                .build(),
         }
     }
 
@@ -71,6 +76,11 @@ impl Metrics {
                 &[KeyValue::new("until", "start"), KeyValue::new("type", claim.job_type.as_str())],
             );
         }
+    }
+
+    /// Counts a sealed secret that could not be used.
+    pub(crate) fn sealed_secret_failed(&self, code: &'static str) {
+        self.sealed_secrets.add(1, &[KeyValue::new("code", code)]);
     }
 
     pub(crate) fn ended(&self, job_type: JobType, state: JobState, seconds: f64, counts: Counts) {

@@ -255,6 +255,7 @@ impl World {
             person: None,
             reason: None,
             linked_job: None,
+            token_request: None,
         };
         cut::queue(tx, &cut, &accounts).await?;
         windows::close(tx, &due.iter().map(|w| w.account).collect::<Vec<_>>()).await?;

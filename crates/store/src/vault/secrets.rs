@@ -20,6 +20,8 @@ statements! {
     /// The sealed credential of an account's own app.
     APP_CREDENTIAL = "select tenant_id, sealed, label, created_at from vault.secrets
                        where account_id = $1 and kind = 'app_credential'";
+    /// Secrets that end within so many days.
+    ENDING = "select account_id, label, not_after from vault.secrets where not_after < now() + $1 * interval '1 day'";
 }
 
 /// A sealed secret to keep.
@@ -142,4 +144,23 @@ pub async fn app_credential(
         sealed: row.get("sealed"),
         created_at: row.get("created_at"),
     }))
+}
+
+/// Accounts whose secret ends within so many days, with what people call it and when it ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn ending(
+    store: &Store,
+    days: i32,
+) -> Result<Vec<(AccountId, String, OffsetDateTime)>, StoreError> {
+    let rows = sqlx::query(ENDING)
+        .bind(days)
+        .fetch_all(store.pool())
+        .await
+        .map_err(|source| StoreError::of("vault.ending", source))?;
+    Ok(rows
+        .iter()
+        .map(|row| (AccountId(row.get("account_id")), row.get("label"), row.get("not_after")))
+        .collect())
 }
