@@ -16,7 +16,13 @@ use uuid::Uuid;
 const N1: &str = "+12125550101";
 const OWN: Uuid = Uuid::from_u128(0xa11c_e000_0000_4000_8000_0000_0000_0e01);
 
-/// Registers an app of the customer's own, consented to in its tenant instead of the provider's.
+/// The tenant takes the consent to the provider's app back.
+async fn without_the_provider(tester: &Tester, account: &Account) -> Result<()> {
+    let path = format!("tenants/{}/consent?appId={}", account.tenant, msgraph_sim::DEMO_APP);
+    tester.switch(Method::DELETE, &path, None).await.map(|_| ())
+}
+
+/// Registers an app of the customer's own, consented to in its tenant.
 async fn register(tester: &Tester, account: &Account, app: Uuid) -> Result<CertificatePem> {
     let folder = tempfile::tempdir()?;
     make_cert(folder.path())?;
@@ -25,7 +31,6 @@ async fn register(tester: &Tester, account: &Account, app: Uuid) -> Result<Certi
         CertificatePem { cert_pem: read("app-cert.pem")?, key_pem: read("app-key.pem")?.into() };
     let spec = json!({ "appId": app, "displayName": "Own", "certificates": [certificate.cert_pem] });
     tester.switch(Method::PUT, &format!("apps/{app}"), Some(&spec)).await?;
-    tester.revoke_consent(account).await?;
     let path = format!("tenants/{}/consent", account.tenant);
     tester.switch(Method::POST, &path, Some(&json!({ "appId": app }))).await?;
     Ok(certificate)
@@ -79,6 +84,7 @@ async fn apps(tester: &Tester, account: &Account) -> Result<Vec<String>> {
 async fn an_accounts_own_app_is_used_for_that_account_alone() -> Result<()> {
     let mut tester = Tester::start().await?;
     let (with, without) = (tester.account(1).await?, tester.account(1).await?);
+    without_the_provider(&tester, &with).await?;
     let certificate = register(&tester, &with, OWN).await?;
     keep(&tester, &with, OWN, &certificate).await?;
     tester.switch(Method::DELETE, "requests", None).await?;

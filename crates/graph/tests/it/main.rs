@@ -12,4 +12,6 @@ mod throttling;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod who;
+#[cfg(test)]
 mod writing;

@@ -94,7 +94,9 @@ async fn set(
     let binding = Binding::app_credential(account.account, tenant);
     let sealed = sealer.seal(&binding, &pack_app_credential(&client_id, certificate))?;
     let mut tx = operator.store.begin("app_credential.set").await?;
-    save::authorize(&mut tx, account.account, &proved, person).await?;
+    save::authorize(&mut tx, account.account, &proved, person)
+        .await
+        .context("another account may have the tenant")?;
     let secret = NewSecret {
         account: account.account,
         kind: Kind::AppCredential.as_str(),

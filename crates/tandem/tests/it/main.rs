@@ -4,6 +4,7 @@ mod accounts;
 mod commands;
 mod demo;
 mod help;
+mod keys;
 mod lab;
 mod roles;
 mod tenant;
