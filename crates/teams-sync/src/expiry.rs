@@ -44,7 +44,7 @@ async fn tell(shared: &Shared) {
             }
         }
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "certificates of own apps could not be looked at")
+            tracing::warn!(error = %chain(&error), "certificates of own apps could not be looked at");
         }
     }
 }

@@ -6,7 +6,7 @@ use tandem_domain::{AccountId, ObjectId, TenantId};
 use tandem_vault::{Binding, Sealed, VaultError};
 use uuid::Uuid;
 
-use crate::{Ring, account, app_credential, job_token, person, request, tenant, text};
+use crate::lab::{Ring, account, app_credential, job_token, person, request, tenant, text};
 
 #[test]
 fn what_was_sealed_opens() {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tandem_vault::{Keyring, Opener, PublicKey, Sealer, VaultError};
 
-use crate::{Ring, job_token, text};
+use crate::lab::{Ring, job_token, text};
 
 #[test]
 fn i19_keys_rotate_without_a_gap() {

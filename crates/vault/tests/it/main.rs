@@ -1,66 +1,11 @@
 //! Sealing and opening: what opens, and all that must not.
 
+// clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
+#[cfg(test)]
 mod binding;
+#[cfg(test)]
 mod keyring;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod vectors;
-
-use secrecy::{ExposeSecret, SecretString};
-use tandem_domain::{AccountId, ObjectId, TenantId};
-use tandem_vault::{Binding, KeyId, Keyring, Opener, Sealer};
-use uuid::Uuid;
-
-/// A ring of its own in a folder of its own.
-struct Ring {
-    folder: tempfile::TempDir,
-    opener: Opener,
-    sealer: Sealer,
-}
-
-impl Ring {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = Keyring::add(folder.path(), 1_700_000_000).unwrap();
-        Self { opener: Opener::load(folder.path()).unwrap(), sealer: Sealer::new(key), folder }
-    }
-
-    /// Adds a key made `later` seconds after the first.
-    fn add(&self, later: i64) -> KeyId {
-        Keyring::add(self.folder.path(), 1_700_000_000 + later).unwrap().id()
-    }
-
-    fn drop_key(&self, id: KeyId) {
-        std::fs::remove_file(self.folder.path().join(format!("{id}.key"))).unwrap();
-    }
-}
-
-fn id(text: &str) -> Uuid {
-    Uuid::parse_str(text).unwrap()
-}
-
-fn account() -> AccountId {
-    AccountId(id("018f0000-0000-7000-8000-000000000001"))
-}
-
-fn tenant() -> TenantId {
-    TenantId(id("72f988bf-0000-4000-8000-000000000002"))
-}
-
-fn request() -> Uuid {
-    id("018f0000-0000-7000-8000-000000000003")
-}
-
-fn person() -> ObjectId {
-    ObjectId(id("5a8f0000-0000-4000-8000-000000000004"))
-}
-
-fn job_token() -> Binding {
-    Binding::job_token(account(), tenant(), request(), person())
-}
-
-fn app_credential() -> Binding {
-    Binding::app_credential(account(), tenant())
-}
-
-fn text(secret: &SecretString) -> &str {
-    secret.expose_secret()
-}

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tandem_vault::{Opener, PublicKey, Sealed};
 
-use crate::{app_credential, job_token, text};
+use crate::lab::{app_credential, job_token, text};
 
 const PRIVATE: &str = "tandem-sealing-private-key-1 1700000000 AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 const PUBLIC: &str = "tandem-sealing-public-key-1 1700000000 B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=";
