@@ -107,6 +107,7 @@ impl Fleet {
              [database]\nport = {postgres}\nname = \"{database}\"\npasswords_dir = \"passwords\"\nmax_connections = 6\n\
              [bus]\nurl = \"nats://127.0.0.1:{nats_port}\"\nuser = \"{user}\"\npassword_file = \"nats.password\"\n\
              [telemetry]\nlog_format = \"json\"\n\
+             [vault]\nkeyring = \"{keyring}\"\n\
              [microsoft]\nauthority = \"{sim}\"\ngraph = \"{sim}\"\nclient_id = \"{app}\"\nsecret_file = \"app.secret\"\n\
              tenant_rate_per_s = 500\napp_rate_per_s = {app_rate}\ntenant_operations_in_flight = 20\n\
              request_timeout = \"1s\"\nmax_wait = \"5s\"\n{times}",
@@ -114,6 +115,7 @@ impl Fleet {
             database = tester.pg.database,
             nats_port = tester.nats.server.port(),
             user = nats.username(),
+            keyring = tester.keyring.path().display(),
             sim = tester.sim.base_url(),
             app = msgraph_sim::DEMO_APP,
             app_rate = options.app_rate,
@@ -124,6 +126,11 @@ impl Fleet {
         );
         private(&folder.path().join("tandem.toml"), &text)?;
         Ok(Self { processes: Vec::new(), tester, folder, passed: false })
+    }
+
+    /// The folder with the configuration, secrets and logs of the processes.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Writes a file with a secret into the folder of the configuration.

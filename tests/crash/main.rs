@@ -10,5 +10,6 @@ mod judge;
 mod late;
 mod log;
 mod rates;
+mod sign_in;
 mod signals;
 mod worker;

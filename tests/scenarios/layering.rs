@@ -11,7 +11,10 @@ use serde_json::Value;
 const LEVELS: [(&str, &[&str]); 6] = [
     ("pure", &["tandem-domain"]),
     ("ground", &["tandem-wire", "tandem-runtime"]),
-    ("outside worlds", &["tandem-bus", "tandem-store", "tandem-graph", "tandem-pbx", "tandem-servers"]),
+    (
+        "outside worlds",
+        &["tandem-bus", "tandem-store", "tandem-graph", "tandem-pbx", "tandem-servers", "tandem-vault"],
+    ),
     // announces what `store` has committed, through `bus`
     ("outbox", &["tandem-outbox"]),
     ("services", &["tandem-detector", "tandem-debouncer", "tandem-teams-sync", "tandem-sync-log"]),

@@ -11,6 +11,7 @@ mod people;
 mod process;
 mod rest;
 mod roles;
+mod sign_in;
 mod tester;
 
 pub use account::{Account, TeamsUser};
@@ -18,4 +19,5 @@ pub use mortal::{Mortal, hasty_sync};
 pub use people::Over;
 pub use process::{Process, program};
 pub use roles::{Role, fast_sync};
+pub use sign_in::HandedIn;
 pub use tester::{PASSWORD, Tester};

@@ -82,7 +82,7 @@ impl Tester {
         let settings = TeamsSyncSettings { worker, ..settings };
         let graph = self.graph()?;
         self.mortal(Login::TeamsSync, move |ctx, store, bus, bell, subjects| {
-            let parts = tandem_teams_sync::Parts { store, bus, subjects, bell, graph };
+            let parts = tandem_teams_sync::Parts { store, bus, subjects, bell, graph, vault: None };
             tandem_teams_sync::start(ctx, &parts, &settings);
         })
         .await

@@ -101,6 +101,15 @@ impl Process {
         self.ended().await.map(|_| ())
     }
 
+    /// Its limits, as the kernel tells them.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn limits(&self) -> Result<String> {
+        let file = format!("/proc/{}/limits", self.id);
+        std::fs::read_to_string(&file).with_context(|| format!("read {file}"))
+    }
+
     /// What it has said so far.
     #[must_use]
     pub fn said(&self) -> String {

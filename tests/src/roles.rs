@@ -1,5 +1,6 @@
 //! Roles in this process, started and stopped like processes of their own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -8,6 +9,7 @@ use tandem_outbox::Relay;
 use tandem_runtime::Ctx;
 use tandem_store::Login;
 use tandem_teams_sync::TeamsSyncSettings;
+use tandem_vault::Opener;
 
 use crate::Tester;
 
@@ -85,7 +87,8 @@ impl Tester {
         let bus = self.bus(&ctx).await?;
         let bell = Relay::spawn(&ctx, store.clone(), bus.clone());
         let graph = self.graph()?;
-        let parts = tandem_teams_sync::Parts { store, bus, subjects: self.subjects(), bell, graph };
+        let vault = Some(Arc::new(Opener::load(self.keyring.path())?));
+        let parts = tandem_teams_sync::Parts { store, bus, subjects: self.subjects(), bell, graph, vault };
         tandem_teams_sync::start(&ctx, &parts, settings);
         self.roles.push(Role { ctx });
         Ok(())

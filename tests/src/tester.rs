@@ -15,6 +15,7 @@ use tandem_graph::{AppCredential, Graph, GraphConfig};
 use tandem_runtime::{Clock, Ctx, Ids};
 use tandem_store::{DbConfig, Login, Store};
 use tandem_testkit::{Nats, Pg};
+use tandem_vault::Keyring;
 use tandem_wire::{Subjects, settings};
 use url::Url;
 
@@ -33,6 +34,8 @@ pub struct Tester {
     pub sim: SimHandle,
     /// The database as its owner, for looking behind the curtain.
     pub admin: PgPool,
+    /// The sealing keys, with one key in it.
+    pub keyring: tempfile::TempDir,
     /// Talks to the simulator's switchboard.
     pub http: reqwest::Client,
     /// Windows of accounts.
@@ -60,11 +63,14 @@ impl Tester {
         let nats = Nats::start().await?;
         let sim = Sim::start(SimConfig::default()).await?;
         let admin = PgPool::connect(&pg.url).await?;
+        let keyring = tempfile::tempdir()?;
+        Keyring::add(keyring.path(), Clock::system().now().unix_timestamp())?;
         let tester = Self {
             pg,
             nats,
             sim,
             admin,
+            keyring,
             http: reqwest::Client::new(),
             sweep: Duration::from_secs(1),
             timing: Timing {

@@ -54,7 +54,8 @@ pub(crate) async fn worker(
     let store = stage.store(Login::TeamsSync);
     let bus = stage.bus(ctx).await?;
     let bell = Relay::spawn(ctx, store.clone(), bus.clone());
-    let parts = tandem_teams_sync::Parts { store, bus, subjects: stage.subjects.clone(), bell, graph };
+    let parts =
+        tandem_teams_sync::Parts { store, bus, subjects: stage.subjects.clone(), bell, graph, vault: None };
     tandem_teams_sync::start(ctx, &parts, settings);
     Ok(())
 }

@@ -100,6 +100,7 @@ impl Cutter {
             reason: None,
             linked_job: None,
             subject: None,
+            token_request: None,
         };
         let queued = cut::queue(&mut tx, &cut, &accounts).await?;
         windows::close(&mut tx, &due.iter().map(|w| w.account).collect::<Vec<_>>()).await?;
@@ -123,6 +124,7 @@ impl Cutter {
         }
         let mut announcements = Vec::new();
         let mut covered = Vec::new();
+        let mut carried_out = false;
         let mut accounts: Vec<AccountId> = requests.iter().map(|r| r.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
@@ -135,6 +137,7 @@ impl Cutter {
             let fresh = self.fresh(request.account, first, self.clock.now());
             let cause = request.asked.cause();
             let Some(requested) = cut::carry_out(&mut tx, request, fresh).await? else { continue };
+            carried_out = true;
             if request.asked.covers() {
                 covered.push(request.account);
             }
@@ -163,7 +166,8 @@ impl Cutter {
         outbox::put(&mut tx, &announcements).await?;
         tx.commit().await?;
         self.bell.ring();
-        Ok(true)
+        // what waits for another job to start is looked at again with the next tick
+        Ok(carried_out)
     }
 
     /// Cuts jobs for deferred users that are due and for accounts whose failed job is tried again.
@@ -185,6 +189,7 @@ impl Cutter {
                 reason: None,
                 linked_job: follow_up.linked_job,
                 subject: None,
+                token_request: None,
             };
             let queued = cut::queue(&mut tx, &cut, &[account]).await?;
             windows::close(&mut tx, &[follow_up.account]).await?;

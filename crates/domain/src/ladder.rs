@@ -25,6 +25,8 @@ pub enum DeferReason {
     DependsOnDeferred,
     /// The authorization ended while the job ran.
     NotAuthorized,
+    /// The token of the person who signed in ended first; only a new sign-in, or Auto Sync, goes on.
+    TokenExpired,
 }
 
 impl DeferReason {
@@ -41,6 +43,7 @@ impl DeferReason {
             Self::HandOver => "hand_over",
             Self::DependsOnDeferred => "depends_on_deferred",
             Self::NotAuthorized => "not_authorized",
+            Self::TokenExpired => "token_expired",
         }
     }
 
@@ -57,6 +60,7 @@ impl DeferReason {
             "hand_over" => Self::HandOver,
             "depends_on_deferred" => Self::DependsOnDeferred,
             "not_authorized" => Self::NotAuthorized,
+            "token_expired" => Self::TokenExpired,
             _ => return None,
         })
     }
@@ -79,7 +83,7 @@ pub fn next_look(reason: DeferReason, looks: u32, waited: Duration) -> Option<Du
         Duration::seconds(ladder.get(index).copied().unwrap_or(then))
     };
     match reason {
-        DeferReason::HandOver => Some(Duration::ZERO),
+        DeferReason::HandOver | DeferReason::TokenExpired => Some(Duration::ZERO),
         DeferReason::LicencePending | DeferReason::NotInTeamsYet => {
             if waited >= Duration::seconds(7 * DAY) {
                 None
@@ -112,7 +116,7 @@ pub fn expected_within(reason: DeferReason) -> Option<Duration> {
         DeferReason::OutcomeUnknown => Some(Duration::seconds(20 * MINUTE)),
         DeferReason::Throttled | DeferReason::Transient => Some(Duration::seconds(HOUR)),
         DeferReason::HandOver => Some(Duration::seconds(10 * MINUTE)),
-        DeferReason::DependsOnDeferred | DeferReason::NotAuthorized => None,
+        DeferReason::DependsOnDeferred | DeferReason::NotAuthorized | DeferReason::TokenExpired => None,
     }
 }
 

@@ -97,16 +97,6 @@ impl RetryPolicy {
 }
 
 impl TenantClient {
-    /// The token in use, fetched if there is none.
-    pub(crate) async fn current_token(&self) -> Result<Arc<Token>, GraphError> {
-        let inner = &self.graph.inner;
-        self.state
-            .token
-            .get(&inner.login, self.tenant, &inner.now)
-            .await
-            .map_err(|source| GraphError::Token { tenant: self.tenant, source })
-    }
-
     /// The token in use; a login that stumbles is asked again, as it is for every call.
     pub(crate) async fn patient_token(&self) -> Result<Arc<Token>, GraphError> {
         let mut delays = self.graph.inner.config.retry.delays();
@@ -194,7 +184,7 @@ impl TenantClient {
                 }
                 ErrorClass::Unauthorized if !*token_replaced => {
                     *token_replaced = true;
-                    self.state.token.reject(&token).await;
+                    self.reject_token(&token).await;
                     Ok(None)
                 }
                 _ => Err(GraphError::Refused(refusal)),

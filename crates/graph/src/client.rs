@@ -10,12 +10,14 @@ use uuid::Uuid;
 
 use crate::budget::{OperationSlot, TenantBudget, app_scope};
 use crate::call::{Priority, StartCheck};
+use crate::certificate::CertificateInfo;
 use crate::config::{ConfigError, GraphConfig};
 use crate::credential::{Login, http_client};
 use crate::ledger::{Ledger, LocalLedger, ScopeId};
-use crate::metrics::GraphMetrics;
+use crate::metrics::{self, GraphMetrics};
 use crate::scope::Scope;
 use crate::token::TokenSlot;
+use crate::who::Who;
 
 /// The wall clock handed in.
 pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
@@ -60,6 +62,7 @@ impl Graph {
         }
         let http = http_client(&config)?;
         let login = Login::new(&config, http.clone(), Arc::clone(&now))?;
+        metrics::certificates(login.certificates(), &now);
         let mut base = config.graph.clone();
         base.set_path("/v1.0");
         Ok(Self {
@@ -91,6 +94,7 @@ impl Graph {
             graph: self.clone(),
             state: self.state(tenant),
             tenant,
+            who: Who::Provider,
             priority: Priority::Low,
             max_wait: self.inner.config.max_wait,
             correlation: None,
@@ -118,6 +122,12 @@ impl Graph {
             app if app == self.inner.app.id() => self.inner.app.told_elsewhere(wait, parked),
             ScopeId::App(_) => {}
         }
+    }
+
+    /// The certificates of the provider's app, the newest first; none with another kind of credential.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<CertificateInfo> {
+        self.inner.login.certificates()
     }
 
     fn state(&self, tenant: Uuid) -> Arc<TenantState> {
@@ -153,6 +163,7 @@ pub struct TenantClient {
     pub(crate) graph: Graph,
     pub(crate) state: Arc<TenantState>,
     pub(crate) tenant: Uuid,
+    pub(crate) who: Who,
     pub(crate) priority: Priority,
     pub(crate) max_wait: Duration,
     pub(crate) correlation: Option<Uuid>,
@@ -164,11 +175,6 @@ impl TenantClient {
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.tenant
-    }
-
-    /// Forgets the token at hand: the next request fetches one.
-    pub async fn forget_token(&self) {
-        self.state.token.forget().await;
     }
 
     /// Tells Microsoft whom to serve first when it sheds load.

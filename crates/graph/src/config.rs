@@ -7,6 +7,8 @@ use secrecy::SecretString;
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::certificate::CertificatePem;
+
 /// The settings of the client.
 #[derive(Debug, Clone)]
 pub struct GraphConfig {
@@ -60,13 +62,9 @@ impl Default for RetryPolicy {
 /// How the app proves itself to Microsoft login.
 #[derive(Debug, Clone)]
 pub enum AppCredential {
-    /// A certificate registered with the app; Tandem signs assertions with its key.
-    Certificate {
-        /// The certificate as PEM.
-        cert_pem: String,
-        /// Its RSA private key as PEM.
-        key_pem: SecretString,
-    },
+    /// Certificates registered with the app; Tandem signs assertions with their keys. Two are live while they are
+    /// changed: the newest that is good is tried first, and another when Microsoft does not know it.
+    Certificates(Vec<CertificatePem>),
     /// A workload identity: the file with the platform's token, read anew for every token request.
     Federated {
         /// Path of the token file.
@@ -112,8 +110,14 @@ pub enum ConfigError {
         setting: &'static str,
     },
     /// The app's certificate is not a PEM certificate.
-    #[error("the certificate of the app registration is not PEM")]
+    #[error("the certificate of the app registration is no X.509 certificate in PEM")]
     Certificate,
+    /// Certificate and key do not belong together.
+    #[error("the private key is not that of the certificate of the app registration")]
+    KeyMismatch,
+    /// There is no certificate at all.
+    #[error("the app registration has no certificate")]
+    NoCertificate,
     /// The app's private key cannot sign assertions.
     #[error("the private key of the app registration is not an RSA key in PEM")]
     Key {

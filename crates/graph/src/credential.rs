@@ -1,11 +1,13 @@
 //! Proving to Microsoft login who we are, through `azure_identity`.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::rand;
 use azure_core::cloud::CustomConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential};
 use azure_core::http::{
@@ -16,16 +18,18 @@ use azure_identity::{
     ClientSecretCredentialOptions,
 };
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
+use crate::certificate::{AppCertificate, CertificateInfo};
 use crate::client::Now;
 use crate::config::{AppCredential, ConfigError, GraphConfig, is_loopback};
-use crate::token_error::TokenError;
+use crate::token_error::{TokenError, TokenErrorKind};
 
 /// Everything the app registration was given for Graph. The scope names the global cloud's Graph also
 /// where the host is a simulator, as it would for an app behind a proxy.
@@ -44,51 +48,121 @@ pub(crate) struct Login {
     now: Now,
 }
 
-enum Proof {
-    Certificate { key: EncodingKey, thumbprint: String },
+/// How the app proves itself.
+pub(crate) enum Proof {
+    Certificates(Vec<Registered>),
     Federated(PathBuf),
     Secret(SecretString),
 }
 
+/// A certificate, and until when it rests because Microsoft did not know it (Unix seconds).
+pub(crate) struct Registered {
+    certificate: AppCertificate,
+    rests_until: AtomicI64,
+}
+
+/// A certificate that Microsoft refused is tried again after so many seconds, as long as another one works.
+const REST: i64 = 300;
+
+impl Proof {
+    /// Certificates, the newest first.
+    pub(crate) fn certificates(mut certificates: Vec<AppCertificate>) -> Self {
+        certificates.sort_by_key(|c| Reverse((c.info.not_before, c.info.not_after)));
+        let registered = |certificate| Registered { certificate, rests_until: AtomicI64::new(0) };
+        Self::Certificates(certificates.into_iter().map(registered).collect())
+    }
+}
+
+/// Every certificate has ended, or none has begun.
+#[derive(Debug, thiserror::Error)]
+#[error("no certificate of the app is good now; the last one ended at {0}")]
+struct NoneIsGood(OffsetDateTime);
+
 impl Login {
     pub(crate) fn new(config: &GraphConfig, http: reqwest::Client, now: Now) -> Result<Self, ConfigError> {
         let proof = match &config.credential {
-            AppCredential::Certificate { cert_pem, key_pem } => Proof::Certificate {
-                key: EncodingKey::from_rsa_pem(key_pem.expose_secret().as_bytes())
-                    .map_err(|source| ConfigError::Key { source })?,
-                thumbprint: thumbprint(cert_pem).ok_or(ConfigError::Certificate)?,
-            },
+            AppCredential::Certificates(pems) if pems.is_empty() => return Err(ConfigError::NoCertificate),
+            AppCredential::Certificates(pems) => {
+                Proof::certificates(pems.iter().map(AppCertificate::read).collect::<Result<_, _>>()?)
+            }
             AppCredential::Federated { token_file } => Proof::Federated(token_file.clone()),
             AppCredential::Secret(secret) => Proof::Secret(secret.clone()),
         };
-        Ok(Self {
+        Ok(Self::with(config, &config.client_id, proof, http, now))
+    }
+
+    pub(crate) fn with(
+        config: &GraphConfig,
+        client_id: &str,
+        proof: Proof,
+        http: reqwest::Client,
+        now: Now,
+    ) -> Self {
+        Self {
             authority: config.authority.clone(),
-            client_id: config.client_id.clone(),
+            client_id: client_id.to_owned(),
             proof,
             http,
             timeout: config.request_timeout,
             now,
-        })
+        }
+    }
+
+    /// The certificates, the newest first.
+    pub(crate) fn certificates(&self) -> Vec<CertificateInfo> {
+        match &self.proof {
+            Proof::Certificates(all) => all.iter().map(|r| r.certificate.info.clone()).collect(),
+            Proof::Federated(_) | Proof::Secret(_) => Vec::new(),
+        }
+    }
+
+    /// One token, by the first certificate that Microsoft takes, or by the one credential there is.
+    pub(crate) async fn fetch(&self, tenant: Uuid) -> Result<AccessToken, TokenError> {
+        let Proof::Certificates(all) = &self.proof else { return self.request(tenant, None).await };
+        let now = (self.now)();
+        let rests = |r: &Registered| r.rests_until.load(Ordering::Relaxed) > now.unix_timestamp();
+        let mut good: Vec<&Registered> = all.iter().filter(|r| r.certificate.info.is_good(now)).collect();
+        // one that was refused a moment ago comes last, but it does come
+        good.sort_by_key(|r| rests(r));
+        let ended = all.iter().map(|r| r.certificate.info.not_after).max().unwrap_or(now);
+        let mut refused = own(NoneIsGood(ended));
+        for registered in good {
+            match self.request(tenant, Some(&registered.certificate)).await {
+                Err(error) if error.kind() == TokenErrorKind::OwnCredential => {
+                    registered.rests_until.store(now.unix_timestamp() + REST, Ordering::Relaxed);
+                    let thumbprint = &registered.certificate.info.thumbprint;
+                    tracing::warn!(certificate = %thumbprint, %error, "Microsoft login does not take this certificate");
+                    refused = error;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(refused)
     }
 
     /// One token request. A credential object lives for one request only: its cache could not be told
     /// that Graph rejected a token, and it would not fall back to a still valid one.
-    pub(crate) async fn fetch(&self, tenant: Uuid) -> Result<AccessToken, TokenError> {
+    async fn request(
+        &self,
+        tenant: Uuid,
+        certificate: Option<&AppCertificate>,
+    ) -> Result<AccessToken, TokenError> {
         let options = self.options();
         let tenant_id = tenant.to_string();
-        let credential: Arc<dyn TokenCredential> = match &self.proof {
-            Proof::Secret(secret) => ClientSecretCredential::new(
+        let credential: Arc<dyn TokenCredential> = match (&self.proof, certificate) {
+            (Proof::Secret(secret), _) => ClientSecretCredential::new(
                 &tenant_id,
                 self.client_id.clone(),
                 Secret::new(secret.expose_secret().to_owned()),
                 Some(ClientSecretCredentialOptions { client_options: options }),
             )
             .map_err(own)?,
-            Proof::Certificate { key, thumbprint } => {
-                let assertion = self.sign(&tenant_id, key, thumbprint)?;
+            (Proof::Certificates(_), None) => return Err(own(NoneIsGood((self.now)()))),
+            (_, Some(certificate)) => {
+                let assertion = self.sign(&tenant_id, certificate)?;
                 self.with_assertion(tenant_id, assertion, options)?
             }
-            Proof::Federated(file) => {
+            (Proof::Federated(file), None) => {
                 let text = tokio::fs::read_to_string(file).await.map_err(own)?;
                 let assertion = Assertion(text.trim().to_owned().into());
                 self.with_assertion(tenant_id, assertion, options)?
@@ -114,12 +188,12 @@ impl Login {
     }
 
     /// An assertion as Entra's "certificate credentials" page describes it.
-    fn sign(&self, tenant: &str, key: &EncodingKey, thumbprint: &str) -> Result<Assertion, TokenError> {
+    fn sign(&self, tenant: &str, certificate: &AppCertificate) -> Result<Assertion, TokenError> {
         let mut nonce = [0; 16];
         rand::fill(&mut nonce).map_err(own)?;
         let now = (self.now)().unix_timestamp();
         let mut header = Header::new(Algorithm::PS256);
-        header.x5t_s256 = Some(thumbprint.to_owned());
+        header.x5t_s256 = Some(certificate.info.thumbprint.clone());
         let authority = self.authority.as_str().trim_end_matches('/');
         let claims = json!({
             "aud": format!("{authority}/{tenant}/oauth2/v2.0/token"),
@@ -130,7 +204,7 @@ impl Login {
             "iat": now,
             "exp": now + ASSERTION_LIFE,
         });
-        let signed = jsonwebtoken::encode(&header, &claims, key).map_err(own)?;
+        let signed = jsonwebtoken::encode(&header, &claims, &certificate.key).map_err(own)?;
         Ok(Assertion(signed.into()))
     }
 
@@ -156,15 +230,6 @@ impl Login {
 
 fn own(error: impl std::error::Error + Send + Sync + 'static) -> TokenError {
     TokenError::OwnCredential(Box::new(error))
-}
-
-/// SHA-256 thumbprint of the first certificate, as the header `x5t#S256` wants it (RFC 7515).
-fn thumbprint(pem: &str) -> Option<String> {
-    let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
-    let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
-    let body: String = body.split_whitespace().collect();
-    let der = STANDARD.decode(body).ok()?;
-    Some(URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &der)))
 }
 
 /// A ready assertion.
@@ -221,18 +286,4 @@ pub(crate) fn http_client(config: &GraphConfig) -> Result<reqwest::Client, Confi
         builder = builder.tls_certs_merge(roots);
     }
     builder.build().map_err(|source| ConfigError::Http { source })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thumbprints() {
-        let pem = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n";
-        // SHA-256 of "abc" (FIPS 180-4)
-        assert_eq!(thumbprint(pem).as_deref(), Some("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"));
-        assert_eq!(thumbprint("no certificate"), None);
-        assert_eq!(thumbprint("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"), None);
-    }
 }

@@ -11,6 +11,7 @@
 mod bucket;
 mod budget;
 mod call;
+mod certificate;
 mod client;
 mod config;
 mod credential;
@@ -29,10 +30,12 @@ mod retry_after;
 mod scope;
 mod token;
 mod token_error;
+mod who;
 mod writes;
 
 pub use budget::OperationSlot;
 pub use call::{Priority, StartCheck};
+pub use certificate::{CertificateInfo, CertificatePem};
 pub use client::{Graph, Now, TenantClient};
 pub use config::{AppCredential, ConfigError, GraphConfig, RetryPolicy};
 pub use directory::{AssignedPlan, CapabilityStatus, Organization, User, VerifiedDomain};
@@ -48,4 +51,5 @@ pub use reads::{NumberFilter, PHONE_SYSTEM_PLAN, Probe, VIRTUAL_USER_PLAN};
 pub use refusal::Refusal;
 pub use token::TokenInfo;
 pub use token_error::{TokenError, TokenErrorKind};
+pub use who::{OwnApp, UserToken};
 pub use writes::{Accepted, AssignNumber, Done, OperationRef};

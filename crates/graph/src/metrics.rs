@@ -6,6 +6,9 @@ use std::time::Duration;
 use opentelemetry::metrics::{Counter, Histogram};
 use opentelemetry::{KeyValue, global};
 
+use crate::certificate::CertificateInfo;
+use crate::client::Now;
+
 /// The instruments. The Prometheus exporter adds the suffix `_total`.
 #[derive(Debug, Clone)]
 pub(crate) struct GraphMetrics {
@@ -79,4 +82,23 @@ impl GraphMetrics {
     pub(crate) fn waited(&self, wait: Duration) {
         self.wait.record(wait.as_secs_f64(), &[]);
     }
+}
+
+/// Tells, whenever it is asked, how long the certificates of the provider's app are still good.
+pub(crate) fn certificates(certificates: Vec<CertificateInfo>, now: &Now) {
+    if certificates.is_empty() {
+        return;
+    }
+    let now = std::sync::Arc::clone(now);
+    global::meter("tandem-graph")
+        .f64_observable_gauge("sync_app_certificate_expires")
+        .with_unit("s")
+        .with_description("Time until a certificate of the provider's app ends, by thumbprint")
+        .with_callback(move |gauge| {
+            for certificate in &certificates {
+                let left = (certificate.not_after - now()).as_seconds_f64();
+                gauge.observe(left, &[KeyValue::new("certificate", certificate.thumbprint.clone())]);
+            }
+        })
+        .build();
 }

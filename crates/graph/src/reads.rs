@@ -74,7 +74,7 @@ impl TenantClient {
     /// If there is no token.
     pub async fn fresh_token_info(&self) -> Result<TokenInfo, GraphError> {
         let old = self.patient_token().await?;
-        self.state.token.reject(&old).await;
+        self.renew_token(&old).await;
         self.token_info().await
     }
 

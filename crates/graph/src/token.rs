@@ -27,7 +27,7 @@ const RENEW_PAUSE: Duration = Duration::from_secs(15);
 pub struct TokenInfo {
     /// The tenant it is for.
     pub tid: Uuid,
-    /// The application permissions in it; empty when they were all taken back.
+    /// The permissions in it: those of the app, or those delegated by a person. Empty when they were all taken back.
     pub roles: Vec<String>,
     /// When it ends.
     pub expires: OffsetDateTime,
@@ -125,14 +125,18 @@ async fn fetch(login: &Login, tenant: Uuid, now: &Now) -> Result<Kept, TokenErro
 /// The claims that concern us. The signature is Graph's to check, not ours; the tenant is looked at so
 /// that a mix-up can never write into a foreign tenant.
 #[derive(Deserialize)]
-struct Claims {
-    tid: String,
+pub(crate) struct Claims {
+    pub(crate) tid: String,
     #[serde(default)]
     roles: Vec<String>,
+    /// In a person's token: who, until when, and the delegated permissions.
+    pub(crate) oid: Option<Uuid>,
+    pub(crate) exp: Option<i64>,
+    pub(crate) scp: Option<String>,
 }
 
 impl Claims {
-    fn read(token: &str) -> Option<Self> {
+    pub(crate) fn read(token: &str) -> Option<Self> {
         let payload = token.split('.').nth(1)?;
         let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
         serde_json::from_slice(&json).ok()

@@ -21,6 +21,8 @@ pub enum TokenErrorKind {
     Transient,
     /// The token is for another tenant than asked; it was thrown away.
     WrongTenant,
+    /// The token of the person who signed in is over; only a new sign-in helps.
+    SignInOver,
     /// Not understood: try later, and never disconnect anybody because of it.
     Other,
 }
@@ -55,6 +57,9 @@ pub enum TokenError {
     /// The answer, or the token in it, cannot be read.
     #[error("the answer of Microsoft login cannot be read")]
     Unreadable,
+    /// The token of the person who signed in has run out, or was rejected.
+    #[error("the sign-in is over: its token has run out or was rejected")]
+    SignInOver,
     /// The token is for another tenant than asked.
     #[error("Microsoft login gave a token of tenant {got} instead of {asked}")]
     WrongTenant {
@@ -75,6 +80,7 @@ impl TokenError {
             // a proxy's page in place of an answer is passing trouble as well
             Self::Unreachable(_) | Self::Timeout | Self::Unreadable => TokenErrorKind::Transient,
             Self::WrongTenant { .. } => TokenErrorKind::WrongTenant,
+            Self::SignInOver => TokenErrorKind::SignInOver,
         }
     }
 

@@ -18,13 +18,14 @@ use crate::{Store, StoreError, Tx};
 
 statements! {
     /// Claims queued jobs of one type that may start, of accounts without a running job. Those that are marked are not
-    /// looked at again before the mark is gone; a person's job is. Nor is one claimed
-    /// for which Microsoft has a long wait: it would only hold its place.
+    /// looked at again before the mark is gone; a person's job is. One with a person's token waits for nobody's authorization.
+    /// Nor is one claimed for which Microsoft has a long wait: it would only hold its place.
     CLAIM = "with free as (
                select j.job_id from queue.jobs j
                 where j.state = 'queued' and j.job_type = $4
                   and not exists (select from queue.jobs r where r.account_id = j.account_id and r.state = 'running')
-                  and (j.parked is null or j.job_type = 'manual') and queue.parked(j.account_id, j.job_type) is null
+                  and (j.parked is null or j.job_type = 'manual')
+                  and (j.token_request is not null or queue.parked(j.account_id, j.job_type) is null)
                   and not exists (select from vault.authorizations v join sync.budgets b
                                       on b.scope in ('tenant:' || v.tenant_id, 'app:' || v.client_id)
                                    where v.account_id = j.account_id and b.shut_until > clock_timestamp() + interval '5 s')
@@ -39,7 +40,7 @@ statements! {
                       json_build_object('worker', worker, 'epoch', epoch, 'started_at', started_at) from taken
              )
              select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
-                    t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused, t.reason, t.linked_job, t.subject from taken t";
+                    t.first_change_at, t.due_at, t.started_at, t.traceparent, t.token_request, t.excused, t.reason, t.linked_job, t.subject from taken t";
     /// Takes over running jobs whose worker has been silent for its lease and the time its requests may still run.
     TAKE_OVER = "with lost as (
                    select j.job_id from queue.jobs j
@@ -54,7 +55,7 @@ statements! {
                    select account_id, job_id, event_number, 'taken_over', json_build_object('worker', worker, 'epoch', epoch) from taken
                  )
                  select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
-                        t.first_change_at, t.due_at, t.started_at, t.traceparent, t.excused, t.reason, t.linked_job, t.subject from taken t";
+                        t.first_change_at, t.due_at, t.started_at, t.traceparent, t.token_request, t.excused, t.reason, t.linked_job, t.subject from taken t";
     /// Renews the leases of a worker's jobs; tells which have a successor waiting, or may not go on by themselves
     /// because Auto Sync was switched off or the account was paused, and which may not write any more.
     HEARTBEAT = "update queue.jobs j set lease_until = clock_timestamp() + $4 * interval '1 ms'
@@ -125,6 +126,8 @@ pub struct Claim {
     pub started_at: OffsetDateTime,
     /// Trace of what led to it.
     pub traceparent: Option<String>,
+    /// The request whose token it uses; none when it uses the stored authorization.
+    pub token_request: Option<Uuid>,
     /// Whether it was taken over from a worker that fell silent.
     pub taken_over: bool,
     /// It waited for the customer, so its lateness is nobody's.
@@ -155,6 +158,7 @@ fn claim_of(row: &PgRow, work: &'static str, taken_over: bool) -> Result<Claim, 
         due_at: row.get("due_at"),
         started_at: row.get("started_at"),
         traceparent: row.get("traceparent"),
+        token_request: row.get("token_request"),
         taken_over,
         excused: row.get("excused"),
     })

@@ -12,12 +12,14 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// Locks the queued jobs of the named accounts.
-    QUEUED = "select account_id, job_id, job_type, scope, cause from queue.jobs where account_id = any ($1) and state = 'queued' for update";
+    QUEUED = "select j.account_id, j.job_id, j.job_type, j.scope, j.cause,
+                     (select r.signed_in_oid from admin.requests r where r.request_id = j.token_request) as signed_in_oid
+                from queue.jobs j where j.account_id = any ($1) and j.state = 'queued' for update of j";
     /// Queues jobs and writes their first event.
     INSERT = "with fresh as (
                 insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, person, reason, linked_job, subject,
-                                        first_change_at, due_at, event_number, traceparent)
-                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, $12, j.first_change_at, j.due_at, 1, j.traceparent
+                                        token_request, first_change_at, due_at, event_number, traceparent)
+                select j.job_id, j.account_id, $3, $4, 'queued', $5, $6, $7, $8, $12, $13, j.first_change_at, j.due_at, 1, j.traceparent
                   from unnest($1::uuid[], $2::uuid[], $9::timestamptz[], $10::timestamptz[], $11::text[])
                     as j (job_id, account_id, first_change_at, due_at, traceparent)
                 returning *
@@ -31,7 +33,10 @@ statements! {
     /// Turns a queued job into a person's one: it starts next, and looks at everything if asked to.
     PROMOTE = "with job as (
                  update queue.jobs set job_type = 'manual', scope = case when $2 = 'all' then 'all' else scope end,
-                                       cause = 'request', person = $3, reason = $4, event_number = event_number + 1
+                                       cause = 'request', event_number = event_number + 1,
+                                       person = case when token_request is not null and $5::uuid is null then person else $3 end,
+                                       reason = case when token_request is not null and $5::uuid is null then reason else $4 end,
+                                       token_request = coalesce($5, token_request)
                   where job_id = $1 and state = 'queued'
                  returning *
                )
@@ -41,12 +46,17 @@ statements! {
                  from job
                returning number, at, data";
     /// Requests for a job that nobody has taken, oldest first. A job that does exactly what a person has seen is joined by
-    /// nobody and joins nothing, so such a request waits until nothing is queued.
-    REQUESTS = "select request_id, account_id, kind, scope, person, reason, subject, linked_job from admin.requests r
-                 where taken_at is null and kind in ('sync', 'run', 'approve', 'undo')
+    /// nobody and joins nothing, so such a request waits until nothing is queued. One that came with a token waits while the
+    /// queued job of its account uses the token of somebody else.
+    REQUESTS = "select r.request_id, r.account_id, r.kind, r.scope, r.person, r.reason, r.subject, r.linked_job, r.signed_in_oid
+                  from admin.requests r
+                 where r.taken_at is null and r.kind in ('sync', 'run', 'approve', 'undo')
                    and not exists (select from queue.jobs j where j.account_id = r.account_id and j.state = 'queued'
                                       and (r.kind <> 'sync' or j.cause in ('preview', 'approval', 'undo')))
-                 order by created_at limit $1 for update skip locked";
+                   and (r.signed_in_oid is null or not exists (
+                         select from queue.jobs j join admin.requests o on o.request_id = j.token_request
+                          where j.account_id = r.account_id and j.state = 'queued' and o.signed_in_oid <> r.signed_in_oid))
+                 order by r.created_at limit $1 for update of r skip locked";
     /// Marks a request as carried out by a job.
     TAKEN = "update admin.requests set taken_at = now(), job_id = $2 where request_id = $1";
     /// Accounts with Auto Sync and a stored authorization whose deferred users or whose retry are due, and which have no job yet.
@@ -96,6 +106,8 @@ pub struct Cut<'a> {
     pub linked_job: Option<JobId>,
     /// The preview that it runs, or the held list that was approved.
     pub subject: Option<Uuid>,
+    /// The request whose token it uses.
+    pub token_request: Option<Uuid>,
 }
 
 /// One account of a batch.
@@ -147,6 +159,7 @@ pub async fn queue(tx: &mut Tx, cut: &Cut<'_>, accounts: &[CutAccount]) -> Resul
         .bind(fresh.iter().map(|a| a.due_at).collect::<Vec<_>>())
         .bind(fresh.iter().map(|a| a.traceparent.as_deref()).collect::<Vec<_>>())
         .bind(cut.subject)
+        .bind(cut.token_request)
         .fetch_all(&mut **tx)
         .await
         .map_err(&failed)?;
@@ -240,6 +253,8 @@ pub struct Request {
     pub person: String,
     /// Why.
     pub reason: Option<String>,
+    /// Who signed in for it; then a token came with it.
+    pub signed_in: Option<Uuid>,
 }
 
 /// Takes up to `most` waiting requests; they stay locked until the transaction ends.
@@ -263,6 +278,7 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
                     .ok_or(StoreError::Inconsistent { work, column: "admin.requests.scope" })?,
                 person: row.get("person"),
                 reason: row.get("reason"),
+                signed_in: row.get("signed_in_oid"),
             })
         })
         .collect()
@@ -282,9 +298,12 @@ pub async fn carry_out(
     let failed = tx.failed();
     let queued =
         sqlx::query(QUEUED).bind(vec![request.account.0]).fetch_optional(&mut **tx).await.map_err(&failed)?;
+    let token_request = request.signed_in.map(|_| request.id);
     let done = if let Some(row) = queued {
         let exact = matches!(row.get("cause"), "preview" | "approval" | "undo");
-        if exact || request.asked != Asked::Sync {
+        let other: Option<Uuid> = row.get("signed_in_oid");
+        let anothers = other.is_some() && request.signed_in.is_some() && other != request.signed_in;
+        if exact || anothers || request.asked != Asked::Sync {
             return Ok(None);
         }
         let job: Uuid = row.get("job_id");
@@ -293,6 +312,7 @@ pub async fn carry_out(
             .bind(request.scope.as_str())
             .bind(&request.person)
             .bind(&request.reason)
+            .bind(token_request)
             .fetch_one(&mut **tx)
             .await
             .map_err(&failed)?;
@@ -311,6 +331,7 @@ pub async fn carry_out(
             reason: request.reason.as_deref(),
             linked_job: request.linked_job,
             subject: request.subject,
+            token_request,
         };
         let queued = queue(tx, &cut, std::slice::from_ref(&fresh)).await?;
         Requested::Queued(

@@ -34,6 +34,7 @@ pub mod settling;
 pub mod standing;
 pub mod undo;
 pub mod users;
+pub mod vault;
 pub mod wanted;
 pub mod windows;
 
@@ -79,6 +80,11 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         settling::STATEMENTS,
         standing::STATEMENTS,
         users::STATEMENTS,
+        vault::keys::STATEMENTS,
+        vault::secrets::STATEMENTS,
+        vault::spent::STATEMENTS,
+        vault::tokens::STATEMENTS,
+        vault::who::STATEMENTS,
         wanted::STATEMENTS,
         windows::STATEMENTS,
     ]

@@ -20,7 +20,8 @@ statements! {
     /// Brings the marks of queued jobs in line with why they may not start; writes an event for each that changed. The
     /// last conditions only spare the function for the many that are well.
     MARK = "with found as (
-              select j.job_id, p.why from queue.jobs j cross join lateral (select queue.parked(j.account_id, j.job_type) as why) p
+              select j.job_id, p.why from queue.jobs j cross join lateral (
+                       select case when j.token_request is null then queue.parked(j.account_id, j.job_type) end as why) p
                where j.state = 'queued' and p.why is distinct from j.parked
                  and (j.parked is not null or exists (select from vault.apps a where a.state = 'own_fault')
                    or not exists (select from vault.authorizations v where v.account_id = j.account_id and v.state = 'healthy')
@@ -50,7 +51,8 @@ statements! {
     INHERIT = "update queue.jobs w
                   set job_type = case when j.job_type = 'manual' then 'manual' else w.job_type end,
                       scope = case when j.scope = 'all' then 'all' else w.scope end,
-                      person = coalesce(j.person, w.person), reason = coalesce(j.reason, w.reason),
+                      person = case when w.token_request is null then coalesce(j.person, w.person) else w.person end,
+                      reason = case when w.token_request is null then coalesce(j.reason, w.reason) else w.reason end,
                       event_number = w.event_number + 1
                  from queue.jobs j where w.job_id = $1 and j.job_id = $2
                 returning w.event_number, json_build_object('job_type', w.job_type, 'scope', w.scope, 'person', w.person,

@@ -5,6 +5,7 @@
 //! the file does not name are left alone. A tenant is bound only after an app-only token for exactly that tenant and
 //! one harmless read have proved that its administrator has consented.
 
+mod app_credential;
 mod apply;
 mod bind;
 mod coverage;
@@ -48,6 +49,9 @@ pub(crate) enum AccountsCommand {
         #[arg(long)]
         person: Option<String>,
     },
+    /// An app registration of the account's own, in place of the provider's
+    #[command(subcommand)]
+    AppCredential(app_credential::AppCredentialCommand),
     /// List the accounts
     List {
         /// How to print
@@ -103,6 +107,7 @@ pub(crate) async fn run(command: AccountsCommand, config: &Config) -> anyhow::Re
                 .with_context(|| format!("apply {}", file.display()))?;
             screen::line(report.to_string().trim_end());
         }
+        AccountsCommand::AppCredential(command) => Box::pin(app_credential::run(&operator, command)).await?,
         AccountsCommand::List { output } => show::list(&operator, output).await?,
         AccountsCommand::Show { name, output } => show::show(&operator, &name, output).await?,
         AccountsCommand::Users(args) => users::users(&operator, args).await?,

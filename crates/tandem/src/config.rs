@@ -8,6 +8,7 @@ mod common;
 mod lateness;
 mod microsoft;
 mod roles;
+mod vault;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ pub(crate) use common::{BusSection, DatabaseSection, TelemetrySection};
 pub(crate) use lateness::{after_due, longest_max_wait};
 pub(crate) use microsoft::MicrosoftSection;
 use roles::{DebouncerSection, SyncLogSection, TeamsSyncSection};
+pub(crate) use vault::VaultSection;
 
 /// What the installation is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetrySection,
     /// Microsoft; none where no role and no command talks to it.
     pub(crate) microsoft: Option<MicrosoftSection>,
+    /// Where the sealing keys are.
+    pub(crate) vault: VaultSection,
     /// The detector.
     pub(crate) detector: DetectorConfig,
     /// The debouncer.
@@ -73,8 +77,8 @@ pub(crate) struct Config {
     pub(crate) sync_log: SyncLogSettings,
 }
 
-const SECTIONS: [&str; 8] =
-    ["database", "bus", "telemetry", "microsoft", "detector", "debouncer", "teams_sync", "sync_log"];
+const SECTIONS: [&str; 9] =
+    ["database", "bus", "telemetry", "microsoft", "vault", "detector", "debouncer", "teams_sync", "sync_log"];
 
 impl Config {
     /// Reads a configuration file; the error lists every mistake.
@@ -98,6 +102,7 @@ impl Config {
         let telemetry: Option<TelemetrySection> = config::section(&sections, "telemetry", &mut errors);
         let mut microsoft: Option<MicrosoftSection> =
             if has_microsoft { config::section(&sections, "microsoft", &mut errors) } else { None };
+        let vault: Option<VaultSection> = config::section(&sections, "vault", &mut errors);
         let mut detector: Option<DetectorConfig> = config::section(&sections, "detector", &mut errors);
         let debouncer: Option<DebouncerSection> = config::section(&sections, "debouncer", &mut errors);
         let teams_sync: Option<TeamsSyncSection> = config::section(&sections, "teams_sync", &mut errors);
@@ -124,11 +129,12 @@ impl Config {
         if let (Some(detector), Some(debouncer), Some(teams_sync)) = (&detector, &debouncer, &teams_sync) {
             lateness::check(detector, debouncer, teams_sync, &mut errors);
         }
-        let complete = (database, bus, telemetry, detector, debouncer, teams_sync, sync_log);
+        let complete = (database, bus, telemetry, vault, detector, debouncer, teams_sync, sync_log);
         let (
             Some(database),
             Some(bus),
             Some(telemetry),
+            Some(mut vault),
             Some(detector),
             Some(debouncer),
             Some(teams_sync),
@@ -138,6 +144,7 @@ impl Config {
             return Err(errors);
         };
         errors.into_result()?;
+        vault.resolve(folder);
         let file = file.to_owned();
         Ok(Self {
             file,
@@ -146,6 +153,7 @@ impl Config {
             bus,
             telemetry,
             microsoft,
+            vault,
             detector,
             debouncer,
             teams_sync,

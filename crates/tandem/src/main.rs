@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod doctor;
 mod jobs;
+mod keys;
 mod migrate;
 mod operator;
 mod private;
@@ -56,6 +57,9 @@ enum Command {
     /// Sync jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// The keys that secrets are sealed with
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Sources of PBX users
     #[command(subcommand)]
     Sources(sources::SourcesCommand),
@@ -92,6 +96,7 @@ async fn entry(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args, &load()?).await,
         Command::Accounts(command) => accounts::run(command, &load()?).await,
         Command::Jobs(command) => jobs::run(command, &load()?).await,
+        Command::Keys(command) => keys::run(command, &load()?).await,
         Command::Sources(command) => sources::run(command, &load()?).await,
         Command::Tenant(command) => tenant::run(command, &load()?).await,
         Command::Up(args) => up::run(args).await,

@@ -7,12 +7,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use tandem_runtime::Ids;
+use tandem_runtime::{Clock, Ids};
 use tandem_servers::{
     NatsOptions, NatsUser, PostgresOptions, PrivateNats, PrivatePostgres, Progress, Search, demo_data_dir,
 };
 use tandem_store::admin::server;
 use tandem_store::{DbConfig, Login};
+use tandem_vault::Keyring;
 
 const DATABASE: &str = "tandem";
 const OWNER: &str = "postgres";
@@ -58,7 +59,25 @@ impl Private {
             let password: String = ids.bytes::<24>().iter().map(|byte| format!("{byte:02x}")).collect();
             write_once(&private.passwords_dir().join(login.name()), &password)?;
         }
+        private.make_sealing_key()?;
         Ok(private)
+    }
+
+    /// Makes the key that secrets are sealed with, once.
+    fn make_sealing_key(&self) -> anyhow::Result<()> {
+        if !self.keyring().exists() {
+            let key = Keyring::add(&self.keyring(), Clock::system().now().unix_timestamp())?;
+            Keyring::publish(&self.public_key_file(), &key)?;
+        }
+        Ok(())
+    }
+
+    fn keyring(&self) -> PathBuf {
+        self.dir.join("keyring")
+    }
+
+    fn public_key_file(&self) -> PathBuf {
+        self.dir.join("sealing.pub")
     }
 
     fn passwords_dir(&self) -> PathBuf {
@@ -73,17 +92,20 @@ impl Private {
             .with_context(|| format!("make the database {name}"))
     }
 
-    /// The sections `database` and `bus` of a configuration that uses these servers.
+    /// The sections `database`, `bus` and `vault` of a configuration that uses these servers.
     pub(crate) fn sections(&self) -> String {
         format!(
             "[database]\nhost = \"127.0.0.1\"\nport = {postgres} {KEPT}\nname = \"{DATABASE}\"\n\
              passwords_dir = {passwords}\nowner = \"{OWNER}\"\nowner_password_file = {owner}\n\n\
-             [bus]\nurl = \"nats://127.0.0.1:{nats}\" {KEPT}\nuser = \"{NATS_USER}\"\npassword_file = {bus}\n",
+             [bus]\nurl = \"nats://127.0.0.1:{nats}\" {KEPT}\nuser = \"{NATS_USER}\"\npassword_file = {bus}\n\n\
+             [vault]\nkeyring = {keyring}\npublic_key_file = {public}\n",
             postgres = self.postgres.port(),
             nats = self.nats.port(),
             passwords = quoted(&self.passwords_dir()),
             owner = quoted(&self.servers.join("postgres/secrets").join(OWNER)),
             bus = quoted(&self.servers.join("nats/secrets").join(NATS_USER)),
+            keyring = quoted(&self.keyring()),
+            public = quoted(&self.public_key_file()),
         )
     }
 

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 
 use crate::job::REQUIRED_ROLES;
 use crate::journal::{Journal, announce};
+use crate::who::NoClient;
 use crate::{Shared, finish};
 
 /// Shut while the provider's own credential is refused: nobody asks Microsoft for anything but whether it works again.
@@ -82,7 +83,11 @@ async fn refusal(shared: &Shared, account: AccountId, said: String) -> Result<Ob
     let stored = authorizations::lock(&mut tx, account).await?;
     tx.commit().await?;
     let Some(stored) = stored else { return Ok(Observation::Unclear(said)) };
-    let client = shared.graph.tenant(stored.tenant.0);
+    let client = match shared.account_client(account, stored.tenant).await {
+        Ok(client) => client,
+        Err(NoClient::Store(error)) => return Err(error),
+        Err(error) => return Ok(Observation::Unclear(chain(&error))),
+    };
     client.forget_token().await;
     Ok(match client.token_info().await {
         Ok(token) => match token.missing(&REQUIRED_ROLES).as_slice() {
@@ -128,7 +133,12 @@ pub(crate) async fn observed(
                 let (from, detail) = (stored.standing.state, verdict.detail.as_deref().unwrap_or_default());
                 tracing::warn!(%account, from = %from, state = %state, reason, detail, "the authorization changed");
             }
-            Effect::DropToken => shared.graph.tenant(stored.tenant.0).forget_token().await,
+            Effect::DropToken => match shared.account_client(account, stored.tenant).await {
+                Ok(client) => client.forget_token().await,
+                Err(NoClient::Store(error)) => return Err(error),
+                // what cannot be opened has no token to forget
+                Err(error) => tracing::debug!(%account, error = %chain(&error), "no token to forget"),
+            },
             Effect::Alarm(reason) => {
                 shared.metrics.alarm(*reason);
                 let detail = verdict.detail.as_deref().unwrap_or_default();
@@ -184,6 +194,10 @@ pub(crate) async fn met(
     code: &'static str,
     text: String,
 ) -> Result<Met, StoreError> {
+    if claim.token_request.is_some() {
+        // what a person's token met says nothing about the stored authorization
+        return Ok(Met::Failed(code, text));
+    }
     let mut seen = told(code, &text);
     if let Observation::Refused(said) = &seen {
         seen = refusal(shared, claim.account, said.clone()).await?;
@@ -243,7 +257,9 @@ pub(crate) async fn seen_by_job(
     snapshot: &Snapshot,
     seen: &Observation,
 ) -> Result<(), StoreError> {
-    if snapshot.authorization.is_some_and(|(_, standing)| standing != Standing::HEALTHY) {
+    if claim.token_request.is_none()
+        && snapshot.authorization.is_some_and(|(_, standing)| standing != Standing::HEALTHY)
+    {
         observed(shared, claim.account, seen, None).await?;
     }
     Ok(())

@@ -23,6 +23,7 @@ use crate::Shared;
 use crate::authority;
 use crate::job::REQUIRED_ROLES;
 use crate::journal::announce;
+use crate::who::NoClient;
 
 /// Authorizations taken in one go, and asked side by side.
 const BATCH: i64 = 20;
@@ -147,9 +148,14 @@ async fn one(shared: &Shared, stored: Stored) -> Result<(), StoreError> {
     if shared.gate.is_shut() {
         return Ok(());
     }
-    let client = shared.graph.tenant(stored.tenant.0).with_max_wait(PATIENCE);
-    let (seen, token) = match question(&client).await {
-        Ok(token) => {
+    let asked = match shared.account_client(stored.account, stored.tenant).await {
+        Ok(client) => Ok(question(&client.with_max_wait(PATIENCE)).await),
+        Err(NoClient::Store(error)) => return Err(error),
+        Err(error) => Err(chain(&error)),
+    };
+    let (seen, token) = match asked {
+        Err(said) => (Observation::Unclear(said), None),
+        Ok(Ok(token)) => {
             let missing = token.missing(&REQUIRED_ROLES);
             let seen = if missing.is_empty() {
                 Observation::Proved
@@ -158,7 +164,7 @@ async fn one(shared: &Shared, stored: Stored) -> Result<(), StoreError> {
             };
             (seen, Some(token))
         }
-        Err(error) => (authority::seen(&error), None),
+        Ok(Err(error)) => (authority::seen(&error), None),
     };
     let permissions = token.as_ref().map(|token| token.roles.as_slice());
     let Some(verdict) = authority::observed(shared, stored.account, &seen, permissions).await? else {

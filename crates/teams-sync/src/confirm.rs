@@ -11,7 +11,7 @@ use tandem_store::{StoreError, intents};
 use tokio::time::sleep;
 
 use crate::execute::Executed;
-use crate::step::{Hands, StepEnd};
+use crate::step::{Hands, StepEnd, sign_in_over};
 use tandem_domain::ladder::DeferReason;
 
 /// Users read one by one at most; more are read in pages.
@@ -39,7 +39,7 @@ pub(crate) async fn read_back(hands: &Hands, plan: &Plan, executed: &mut Execute
             return Ok(());
         }
         let Some(wait) = waits.next() else { return give_back(hands, executed, pending).await };
-        if !hands.lease.may_start() {
+        if hands.client.sign_in_is_over() || !hands.lease.may_start() {
             return give_back(hands, executed, pending).await;
         }
         sleep(*wait).await;
@@ -156,6 +156,14 @@ async fn give_back(
     executed: &mut Executed,
     pending: BTreeMap<UserKey, Why>,
 ) -> Result<(), StoreError> {
+    if hands.client.sign_in_is_over() {
+        // Microsoft reports the changes as done, and nobody can look: no write is open, the next sign-in reads
+        for (user, _) in pending {
+            executed.done.remove(&user);
+            executed.stopped.insert(user, sign_in_over());
+        }
+        return Ok(());
+    }
     let patience = hands.shared.settings.ladder(time::Duration::minutes(1));
     let mut tx = hands.journal.begin("intents.reopen").await?;
     for (user, why) in pending {

@@ -7,7 +7,7 @@ use serde_json::json;
 use tandem_domain::job::{Counts, JobState, JobType, Outcome};
 use tandem_domain::ladder::{self, DeferReason};
 use tandem_domain::plan::{Plan, UserKey};
-use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Trial};
+use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Next, Trial};
 use tandem_domain::wanted::{Standing, WantedUser};
 use tandem_domain::{AccountId, Gen, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
@@ -127,7 +127,11 @@ pub(crate) async fn write(
     } else if state == JobState::Cancelled {
         users::cancelled(&mut tx, account, job).await?;
     } else {
-        if quarantine::worked(&mut tx, account).await? {
+        // what worked with a person's token does not end the quarantine of the stored authorization
+        let by_person = work.claim.token_request.is_some();
+        let stays = by_person
+            && quarantine::standing(&mut tx, account, authority::scale(shared)).await?.quarantine.is_some();
+        if !stays && quarantine::worked(&mut tx, account).await? {
             tracing::info!(%account, %job, "a job worked: the quarantine is over");
         }
         if work.order.covers() {
@@ -299,6 +303,13 @@ pub(crate) async fn fail_account(
     let before = quarantine::standing(tx, account, authority::scale(shared)).await?;
     if before.quarantine.is_some() && claim.job_type == JobType::Manual {
         return quarantine::failed_by_hand(tx, account, claim.job).await;
+    }
+    if claim.token_request.is_some() {
+        // a person's sign-in says nothing about the stored authorization: where there is one, it goes on at once
+        let failures = before.failures.max(1);
+        let next = Next { failures, retry: None, cause: None, enters: false, give_up: false };
+        quarantine::failed(tx, account, &before, &next, Duration::ZERO, Some(claim.job)).await?;
+        return Ok(());
     }
     let next = ladder_of_accounts::next(&before, Trial::Failed(cause));
     let wait = authority::wait(shared, next.retry.unwrap_or(time::Duration::ZERO));

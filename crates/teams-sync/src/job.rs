@@ -10,7 +10,7 @@ use tandem_domain::guard::RemovalGuard;
 use tandem_domain::job::{Counts, JobState, JobType};
 use tandem_domain::plan::{Difference, Observed, Plan, PlanInput, Scope, plan};
 use tandem_domain::quarantine::Cause;
-use tandem_domain::{Gen, ObjectId, PbxUserId};
+use tandem_domain::{AccountId, Gen, ObjectId, PbxUserId};
 use tandem_graph::{ErrorClass, GraphError, Priority, TenantClient, TokenErrorKind};
 use tandem_runtime::failpoint;
 use tandem_store::claims::{Claim, Ending, NewEvent};
@@ -28,6 +28,7 @@ use crate::lease::Lease;
 use crate::orders::Order;
 use crate::results;
 use crate::step::Hands;
+use crate::who::NoClient;
 use crate::{Shared, confirm, discovery, observe, park};
 
 /// Why a job as a whole could not work.
@@ -69,6 +70,16 @@ impl From<GraphError> for JobError {
     }
 }
 
+impl From<NoClient> for JobError {
+    fn from(error: NoClient) -> Self {
+        let text = tandem_runtime::chain(&error);
+        match (error.code(), error) {
+            (_, NoClient::Store(error)) => Self::Store(error),
+            (code, _) => Self::Whole { code: code.unwrap_or("sealed_secret_unusable"), text },
+        }
+    }
+}
+
 /// Stable code of a failed token request.
 pub(crate) fn token_code(kind: TokenErrorKind) -> &'static str {
     match kind {
@@ -77,6 +88,7 @@ pub(crate) fn token_code(kind: TokenErrorKind) -> &'static str {
         TokenErrorKind::Policy => "authorization_blocked",
         TokenErrorKind::TenantGone => "tenant_gone",
         TokenErrorKind::WrongTenant => "wrong_tenant",
+        TokenErrorKind::SignInOver => "sign_in_over",
         TokenErrorKind::Transient => "microsoft_unavailable",
         _ => "authorization_failed",
     }
@@ -147,7 +159,9 @@ async fn work(
         });
     }
     let trusted = Arc::clone(lease);
-    let client = client(shared, &snapshot, claim.job_type, claim.job.0)?
+    let client = client(shared, &snapshot, claim.account, claim.job_type, claim.token_request)
+        .await?
+        .with_correlation(claim.job.0)
         .with_start_check(Arc::new(move || trusted.may_start()));
     check_permissions(&client).await?;
     authority::seen_by_job(shared, claim, &snapshot, &Observation::Proved).await?;
@@ -233,26 +247,31 @@ pub(crate) async fn check_permissions(client: &TenantClient) -> Result<(), JobEr
     Err(JobError::Whole { code: "permission_missing", text })
 }
 
-/// The client of the account's tenant.
-pub(crate) fn client(
+/// The client of the account's tenant. With a person's token the stored authorization need not be usable, or even be
+/// there; the tenant must be the one that is bound all the same.
+pub(crate) async fn client(
     shared: &Shared,
     snapshot: &Snapshot,
+    account: AccountId,
     job_type: JobType,
-    correlation: Uuid,
+    token_request: Option<Uuid>,
 ) -> Result<TenantClient, JobError> {
-    let tenant = match &snapshot.authorization {
-        Some((tenant, standing)) if authority::may_try(job_type, *standing) => tenant,
-        Some((_, Standing { state, .. })) => {
+    let client = match (&snapshot.authorization, token_request) {
+        (Some((tenant, _)), Some(request)) => shared.signed_in_client(account, *tenant, request).await?,
+        (Some((tenant, standing)), None) if authority::may_try(job_type, *standing) => {
+            shared.account_client(account, *tenant).await?
+        }
+        (Some((_, Standing { state, .. })), None) => {
             let text = format!("the stored authorization is {state}; the Global Admin has to consent again");
             return Err(JobError::Whole { code: "not_authorized", text });
         }
-        None => {
+        (None, _) => {
             let text = "no tenant is bound to this account".to_owned();
             return Err(JobError::Whole { code: "not_authorized", text });
         }
     };
     let priority = if job_type == JobType::Manual { Priority::Normal } else { Priority::Low };
-    Ok(shared.graph.tenant(tenant.0).with_priority(priority).with_correlation(correlation))
+    Ok(client.with_priority(priority))
 }
 
 /// Reads the tenant as far as the plan needs it, but for what has been read already.

@@ -13,6 +13,7 @@ mod canary;
 mod confirm;
 mod discovery;
 mod execute;
+mod expiry;
 mod explain;
 pub mod facts;
 mod finish;
@@ -29,12 +30,15 @@ mod policies;
 mod rates;
 mod reconcile;
 mod requests;
+mod reseal;
 mod results;
 mod settings;
 mod settle;
+mod spent;
 mod step;
 mod tenants;
 mod undo;
+mod who;
 mod worker;
 
 use std::sync::Arc;
@@ -45,10 +49,14 @@ use tandem_graph::Graph;
 use tandem_outbox::{Announcer, Bell, Letters};
 use tandem_runtime::{BoxError, Clock, Ctx, Ids};
 use tandem_store::Store;
+use tandem_vault::Opener;
 use tandem_wire::{Subjects, settings as wire};
 
+pub use crate::expiry::CERTIFICATE_WARNING_DAYS;
 pub use crate::job::REQUIRED_ROLES;
+pub use crate::reseal::{ResealError, Resealed, reseal};
 pub use crate::settings::TeamsSyncSettings;
+pub use crate::who::pack_app_credential;
 
 use crate::authority::Gate;
 use crate::metrics::Metrics;
@@ -56,6 +64,7 @@ use crate::pace::Pace;
 use crate::policies::PolicyCache;
 use crate::rates::SharedLedger;
 use crate::tenants::Tenants;
+use crate::who::OwnApps;
 use crate::worker::Worker;
 
 /// What the role works with.
@@ -71,6 +80,8 @@ pub struct Parts {
     pub bell: Bell,
     /// Microsoft.
     pub graph: Graph,
+    /// What opens sealed secrets; without it own apps and people's tokens cannot be used.
+    pub vault: Option<Arc<Opener>>,
 }
 
 /// What every part of the role shares.
@@ -87,6 +98,8 @@ pub(crate) struct Shared {
     pace: Pace,
     tenants: Tenants,
     gate: Gate,
+    vault: Option<Arc<Opener>>,
+    own_apps: OwnApps,
     settings: TeamsSyncSettings,
 }
 
@@ -104,6 +117,8 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
         pace: Pace::default(),
         tenants: Tenants::default(),
         gate: Gate::default(),
+        vault: parts.vault.clone(),
+        own_apps: OwnApps::default(),
         settings: settings.clone(),
     });
     parts.graph.share_budgets(Arc::new(SharedLedger::new(parts.store.clone())));
@@ -151,6 +166,10 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
     ctx.spawn("teams-sync.requests", async move { requests::run_until(answering, stop).await });
     let (stop, pruning) = (ctx.shutdown.clone(), Arc::clone(&shared));
     ctx.spawn("teams-sync.housekeeping", async move { housekeeping::run_until(pruning, stop).await });
+    let (stop, erasing) = (ctx.shutdown.clone(), Arc::clone(&shared));
+    ctx.spawn("teams-sync.spent", async move { spent::run_until(erasing, stop).await });
+    let (stop, telling) = (ctx.shutdown.clone(), Arc::clone(&shared));
+    ctx.spawn("teams-sync.expiry", async move { expiry::run_until(telling, stop).await });
     let stop = ctx.shutdown.clone();
     ctx.spawn("teams-sync.settle", async move { settle::run_until(shared, stop).await });
 }

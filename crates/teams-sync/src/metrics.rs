@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     gap: Histogram<f64>,
     without: Counter<u64>,
     parked: Counter<u64>,
+    sealed_secrets: Counter<u64>,
 }
 
 /// Buckets in seconds around the promise of ten minutes.
@@ -70,6 +71,10 @@ impl Metrics {
                 .u64_counter("sync_jobs_parked")
                 .with_description("Jobs put back because Microsoft asked to wait")
                 .build(),
+            sealed_secrets: meter
+                .u64_counter("sync_sealed_secret_failures")
+                .with_description("Sealed secrets that could not be used, by code")
+                .build(),
         }
     }
 
@@ -90,6 +95,11 @@ impl Metrics {
 
     pub(crate) fn parked(&self) {
         self.parked.add(1, &[]);
+    }
+
+    /// Counts a sealed secret that could not be used.
+    pub(crate) fn sealed_secret_failed(&self, code: &'static str) {
+        self.sealed_secrets.add(1, &[KeyValue::new("code", code)]);
     }
 
     pub(crate) fn ended(&self, job_type: JobType, state: JobState, seconds: f64, counts: Counts) {

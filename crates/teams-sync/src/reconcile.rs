@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::policy::{PolicyType, same_policy_name};
-use tandem_domain::{Number, PbxUserId};
+use tandem_domain::{AccountId, Number, PbxUserId};
 use tandem_graph::{ErrorClass, GraphError, OperationRef, OperationStatus, TenantClient};
 use tandem_runtime::{BoxError, chain};
-use tandem_store::StoreError;
 use tandem_store::intents::{self, DueIntent, IntentEnd};
 use tandem_store::standing::{self, Stood};
 use tandem_store::users;
+use tandem_store::{StoreError, vault};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::who::NoClient;
 
 /// Intents looked at in one go.
 const BATCH: i64 = 50;
@@ -47,9 +48,27 @@ async fn pass(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     let hold = shared.settings.ladder(HOLD).max(SHORTEST_HOLD);
-    for intent in intents::take_due(&shared.store, BATCH, hold).await? {
+    let due = intents::take_due(&shared.store, BATCH, hold).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<AccountId> = due.iter().map(|intent| intent.account).collect();
+    let authorities = vault::authorities(&shared.store, &accounts).await?;
+    for intent in due {
         let Some(tenant) = intent.tenant else { continue };
-        let client = shared.graph.tenant(tenant.0).with_correlation(intent.job.0);
+        let authority = authorities.get(&intent.account).copied().unwrap_or_default();
+        let client = match shared.looking_client(intent.account, tenant, &authority).await {
+            Ok(client) => client.with_correlation(intent.job.0),
+            Err(NoClient::Store(error)) => return Err(error),
+            Err(error) if intent.ended => {
+                tracing::debug!(error = %chain(&error), "a write that may land late could not be looked at");
+                continue;
+            }
+            Err(error) => {
+                record(shared, &intent, unseen(shared, &intent, &error)).await?;
+                continue;
+            }
+        };
         if intent.ended {
             watch(shared, &client, &intent).await?;
         } else {
@@ -70,10 +89,22 @@ enum Found {
     Later(String),
 }
 
+/// What becomes of an intent that nobody can look at now.
+fn unseen(shared: &Shared, intent: &DueIntent, error: &NoClient) -> Found {
+    if intent.now - intent.created_at >= shared.settings.operation_life {
+        return given_up();
+    }
+    Found::Later(chain(error))
+}
+
+fn given_up() -> Found {
+    Found::End(IntentEnd::GivenUp, "Microsoft did not finish the change within a day".to_owned())
+}
+
 async fn look(shared: &Shared, client: &TenantClient, intent: &DueIntent) -> Found {
     let age = intent.now - intent.created_at;
     if age >= shared.settings.operation_life {
-        return Found::End(IntentEnd::GivenUp, "Microsoft did not finish the change within a day".to_owned());
+        return given_up();
     }
     let followed = match &intent.operation {
         Some(operation) => by_operation(shared, client, intent, operation).await,

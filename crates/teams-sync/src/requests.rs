@@ -92,7 +92,9 @@ async fn look(
     undone: Option<JobId>,
 ) -> Result<Planned, JobError> {
     let mut snapshot = wanted::snapshot(&shared.store, request.account, None).await?;
-    let client = job::client(shared, &snapshot, JobType::Manual, request.id)?;
+    let client = job::client(shared, &snapshot, request.account, JobType::Manual, None)
+        .await?
+        .with_correlation(request.id);
     job::check_permissions(&client).await?;
     let undoing = match undone {
         Some(job) => {

@@ -10,13 +10,14 @@ use tandem_domain::policy::same_policy_name;
 use tandem_domain::{AccountId, JobId, Number, ObjectId, TenantId};
 use tandem_graph::{GraphError, NumberAssignment, NumberFilter, TenantClient, UserConfiguration};
 use tandem_runtime::{BoxError, chain};
-use tandem_store::StoreError;
 use tandem_store::claims::{self, NewEvent};
 use tandem_store::settling::{self, SettleResult, ToSettle};
+use tandem_store::{StoreError, vault};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 use crate::journal::announce;
+use crate::who::NoClient;
 
 /// Users checked in one go.
 const BATCH: i64 = 2000;
@@ -52,8 +53,18 @@ async fn pass(shared: &Shared) -> Result<(), StoreError> {
         let Some(tenant) = user.tenant else { continue };
         by_account.entry((user.account, tenant)).or_default().push(user);
     }
+    let accounts: Vec<AccountId> = by_account.keys().map(|(account, _)| *account).collect();
+    let authorities = vault::authorities(&shared.store, &accounts).await?;
     for ((account, tenant), due) in by_account {
-        let client = shared.graph.tenant(tenant.0);
+        let authority = authorities.get(&account).copied().unwrap_or_default();
+        let client = match shared.looking_client(account, tenant, &authority).await {
+            Ok(client) => client,
+            Err(NoClient::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::info!(%account, error = %chain(&error), "settle check postponed");
+                continue;
+            }
+        };
         match read(&client, &due).await {
             Ok(tenant) => check(shared, account, &due, &tenant).await?,
             // the hold ends by itself and the users come again

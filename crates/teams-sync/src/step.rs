@@ -9,6 +9,7 @@ use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::{Action, Step};
 use tandem_graph::{
     AssignNumber, ErrorClass, GraphError, OperationRef, OperationStatus, PolicyId, RequestIds, TenantClient,
+    TokenErrorKind,
 };
 use tandem_runtime::failpoint;
 use tandem_store::claims::NewEvent;
@@ -84,6 +85,9 @@ impl Hands {
         };
         if !self.lease.may_start() || !self.may_write().await? {
             return Ok(StepEnd::NotStarted);
+        }
+        if self.client.sign_in_is_over() {
+            return Ok(sign_in_over());
         }
         let intent = self.shared.ids.v7(&self.shared.clock);
         let request_id = self.shared.ids.v4();
@@ -234,7 +238,8 @@ impl Hands {
             // a user beside a swap can be left to the successor; its intent goes on to lock it
             let gives_way =
                 step.group.is_none() && self.lease.must_give_way() && started.elapsed() >= GIVE_WAY;
-            if Instant::now() >= last || gives_way || !self.lease.may_start() {
+            let over = gives_way || self.client.sign_in_is_over() || !self.lease.may_start();
+            if Instant::now() >= last || over {
                 let text = "Microsoft has accepted the change and not finished it yet".to_owned();
                 return Ok(StepEnd::Deferred { reason: DeferReason::OperationRunning, text });
             }
@@ -334,6 +339,12 @@ pub(crate) fn effect_of(action: &Action) -> Stood<'_> {
     }
 }
 
+/// The person's token ended in the middle of the job: what was done stays done, the rest waits for a new sign-in.
+pub(crate) fn sign_in_over() -> StepEnd {
+    let text = "the sign-in ended before this user's turn; sign in again to go on".to_owned();
+    StepEnd::Deferred { reason: DeferReason::TokenExpired, text }
+}
+
 fn refusal_end(error: &GraphError, text: String) -> StepEnd {
     match error.class() {
         ErrorClass::Throttled { .. } => StepEnd::Deferred { reason: DeferReason::Throttled, text },
@@ -344,6 +355,7 @@ fn refusal_end(error: &GraphError, text: String) -> StepEnd {
         ErrorClass::BadRequest => StepEnd::Failed { code: "refused_by_microsoft".to_owned(), text },
         ErrorClass::Unauthorized => StepEnd::Abort { code: "token_rejected", text },
         ErrorClass::Forbidden => StepEnd::Abort { code: "permission_missing", text },
+        ErrorClass::Token(TokenErrorKind::SignInOver) => sign_in_over(),
         ErrorClass::Token(kind) => StepEnd::Abort { code: crate::job::token_code(kind), text },
         ErrorClass::Stopped => StepEnd::NotStarted,
         _ => StepEnd::Deferred { reason: DeferReason::Transient, text },

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail, ensure};
 
 /// Makers of instruments, and what the exporter adds to the name of such an instrument.
-const INSTRUMENTS: [(&str, &str); 9] = [
+const INSTRUMENTS: [(&str, &str); 10] = [
     ("u64_counter", "_total"),
     ("f64_counter", "_total"),
     ("u64_histogram", ""),
@@ -14,6 +14,7 @@ const INSTRUMENTS: [(&str, &str); 9] = [
     ("f64_gauge", ""),
     ("i64_up_down_counter", ""),
     ("u64_observable_gauge", ""),
+    ("f64_observable_gauge", ""),
 ];
 
 const SPANS: [&str; 5] = ["error_span!", "warn_span!", "info_span!", "debug_span!", "trace_span!"];

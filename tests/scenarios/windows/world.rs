@@ -256,6 +256,7 @@ impl World {
             reason: None,
             linked_job: None,
             subject: None,
+            token_request: None,
         };
         cut::queue(tx, &cut, &accounts).await?;
         windows::close(tx, &due.iter().map(|w| w.account).collect::<Vec<_>>()).await?;

@@ -3,7 +3,9 @@
 use msgraph_sim::{AppSpec, ConsentSpec, Sim, SimConfig, TenantSpec, World, make_cert};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use serde_json::json;
-use tandem_graph::{AppCredential, Effect, ErrorClass, GraphConfig, GraphError, TokenError, TokenErrorKind};
+use tandem_graph::{
+    AppCredential, CertificatePem, Effect, ErrorClass, GraphConfig, GraphError, TokenError, TokenErrorKind,
+};
 use uuid::Uuid;
 
 use crate::lab::{APP, Lab, OTHER_TENANT, SECRET, TENANT, clock, graph};
@@ -11,6 +13,12 @@ use crate::lab::{APP, Lab, OTHER_TENANT, SECRET, TENANT, clock, graph};
 struct Pair {
     key: KeyPair,
     cert: String,
+}
+
+impl Pair {
+    fn pem(&self) -> CertificatePem {
+        CertificatePem { cert_pem: self.cert.clone(), key_pem: self.key.serialize_pem().into() }
+    }
 }
 
 fn pair() -> Pair {
@@ -36,10 +44,9 @@ async fn a_secret_gives_a_token_for_each_tenant() {
 async fn a_certificate_signs_assertions() {
     let lab = Lab::start().await;
     let pair = pair();
-    lab.app(json!({ "certificates": [pair.cert] })).await;
+    lab.app(json!({ "certificates": [&pair.cert] })).await;
     let mut config = lab.config();
-    config.credential =
-        AppCredential::Certificate { cert_pem: pair.cert, key_pem: pair.key.serialize_pem().into() };
+    config.credential = AppCredential::Certificates(vec![pair.pem()]);
     graph(config).tenant(TENANT).probe().await.unwrap();
     lab.end().await;
 }
@@ -201,8 +208,10 @@ async fn over_tls_with_a_private_authority() {
     .unwrap();
     let base: url::Url = sim.base_url().parse().unwrap();
     assert_eq!(base.scheme(), "https");
-    let credential =
-        AppCredential::Certificate { cert_pem: file("app-cert.pem"), key_pem: file("app-key.pem").into() };
+    let credential = AppCredential::Certificates(vec![CertificatePem {
+        cert_pem: file("app-cert.pem"),
+        key_pem: file("app-key.pem").into(),
+    }]);
     let mut config = GraphConfig::new(base.clone(), base, APP.to_string(), credential);
     config.retry.times = 0;
     let stranger = graph(config.clone()).tenant(TENANT).probe().await.unwrap_err();

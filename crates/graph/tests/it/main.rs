@@ -12,6 +12,8 @@ mod throttling;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod who;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod writing;

@@ -6,6 +6,7 @@ use tandem_domain::{AccountId, JobId};
 use uuid::Uuid;
 
 use crate::sql::statements;
+use crate::vault::{NewJobToken, keep_job_token};
 use crate::{Store, StoreError, Tx};
 
 statements! {
@@ -24,6 +25,9 @@ statements! {
     /// Answers a request; a code says why it was refused.
     ANSWERED = "update admin.requests set answered_at = clock_timestamp(), answer_code = $2, answer_text = $3
                  where request_id = $1 and answered_at is null";
+    /// Asks for a sync with the token of a person who has just signed in.
+    ASK_SIGNED_IN = "insert into admin.requests (request_id, account_id, kind, scope, person, reason, signed_in_oid)
+                     values ($1, $2, 'sync', $3, $4, $5, $6)";
 }
 
 /// What is asked for.
@@ -87,6 +91,32 @@ pub async fn ask(
         .await
         .map_err(failed)?;
     Ok(())
+}
+
+/// Asks for a Manual job that works with the token of a person who has just signed in, and keeps the token: in one
+/// transaction there is a request with its token, or neither.
+///
+/// # Errors
+/// [`StoreError::Constraint`] for an unknown account.
+pub async fn ask_signed_in(
+    tx: &mut Tx,
+    token: &NewJobToken<'_>,
+    scope: JobScope,
+    person: &str,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(ASK_SIGNED_IN)
+        .bind(token.request)
+        .bind(token.account.0)
+        .bind(scope.as_str())
+        .bind(person)
+        .bind(reason)
+        .bind(token.oid.0)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    keep_job_token(tx, token).await
 }
 
 /// What became of a request so far.

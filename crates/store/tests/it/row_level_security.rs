@@ -75,6 +75,16 @@ const ROWS: &[(&str, &str)] = &[
         "(account_id, subject, from_state, to_state) values ({a}, 'authorization', 'none', 'healthy')",
     ),
     (
+        "vault.secrets",
+        "(account_id, kind, tenant_id, key_id, sealed, label, created_by)
+         values ({a}, 'app_credential', {u}, '0123456789abcdef', '', 'l', 't')",
+    ),
+    (
+        "vault.job_tokens",
+        "(request_id, account_id, tenant_id, oid, key_id, sealed, expires_at)
+         values ({u}, {a}, {u}, {u}, '0123456789abcdef', '', now())",
+    ),
+    (
         "log.jobs",
         "(job_id, account_id, job_type, scope, state, queued_at, event_number)
          values (log.uuid_at(now() + {n} * interval '1 ms'), {a}, 'auto', 'changed', 'queued', now(), 1)",

@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tandem_domain::PbxUserId;
+use tandem_domain::{AccountId, PbxUserId};
 use tandem_outbox::Announcer;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::admin::{accounts, save};
-use tandem_store::{StoreError, change, outbox};
+use tandem_store::{StoreError, Tx, change, outbox, vault};
+use tandem_vault::Kind;
 
 use super::diff::{Diff, diff};
 use super::file::{self, Limits};
@@ -143,9 +144,12 @@ async fn apply(operator: &Operator, resolved: &Resolved, options: &Options) -> a
     }
     if diff.leaves {
         save::disconnect(&mut tx, account).await.map_err(told)?;
+        forget_own_app(&mut tx, account).await.map_err(told)?;
     }
     if let Some(proved) = &resolved.proved {
         save::authorize(&mut tx, account, proved, &options.person).await.map_err(told)?;
+        // the provider's app was proved, so it is the one in use
+        forget_own_app(&mut tx, account).await.map_err(told)?;
     }
     if !diff.away.is_empty() || !diff.new.is_empty() {
         save::put_mappings(&mut tx, account, &diff.away, &diff.new).await.map_err(told)?;
@@ -163,6 +167,10 @@ async fn apply(operator: &Operator, resolved: &Resolved, options: &Options) -> a
     }
     tx.commit().await.map_err(told)?;
     Ok(report)
+}
+
+async fn forget_own_app(tx: &mut Tx, account: AccountId) -> Result<bool, StoreError> {
+    vault::remove_secret(tx, account, Kind::AppCredential.as_str()).await
 }
 
 fn users(diff: &Diff<'_>) -> Vec<PbxUserId> {

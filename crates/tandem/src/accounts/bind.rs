@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tandem_domain::{ObjectId, TenantId};
-use tandem_graph::{CapabilityStatus, Graph, GraphError};
+use tandem_graph::{CapabilityStatus, Graph, GraphError, TenantClient};
 use tandem_store::admin::save::Proved;
 use tandem_teams_sync::REQUIRED_ROLES;
 
@@ -13,7 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Proves the authorization: an app-only token for exactly this tenant, one harmless read, and the roles compared.
 pub(super) async fn prove(graph: &Graph, tenant: TenantId, client_id: &str) -> Result<Proved, GraphError> {
-    let probe = graph.tenant(tenant.0).with_max_wait(PATIENCE).probe().await?;
+    prove_with(graph.tenant(tenant.0), client_id).await
+}
+
+/// The same with the client of an app.
+pub(super) async fn prove_with(client: TenantClient, client_id: &str) -> Result<Proved, GraphError> {
+    let tenant = TenantId(client.id());
+    let probe = client.with_max_wait(PATIENCE).probe().await?;
     let missing = probe.token.missing(&REQUIRED_ROLES);
     let weakened = !missing.is_empty();
     Ok(Proved {

@@ -9,7 +9,8 @@ use tandem_runtime::chain;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::admin::accounts::{self, Account, Mapping};
 use tandem_store::admin::save::Proved;
-use tandem_store::{Store, Tx};
+use tandem_store::{Store, Tx, vault};
+use tandem_vault::Kind;
 
 use super::bind;
 use super::file::{Declared, MicrosoftUser, PbxUser};
@@ -120,7 +121,7 @@ impl Resolver<'_> {
                 && stored.client_id == self.client_id
                 && matches!(stored.state.as_str(), "healthy" | "weakened")
         });
-        if stands && !self.prove {
+        if stands && !self.prove || self.has_own_app(stored, tenant).await? {
             return Ok(None);
         }
         let key = format!("{}.tenant", declared.key);
@@ -136,6 +137,14 @@ impl Resolver<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// The account's own app was proved when it was given, and only teams-sync can prove it again.
+    async fn has_own_app(&self, stored: Option<&Account>, tenant: TenantId) -> anyhow::Result<bool> {
+        let Some(account) = stored else { return Ok(false) };
+        let kind = Kind::AppCredential.as_str();
+        let secret = vault::secret(&mut self.look().await?, account.account, kind).await?;
+        Ok(secret.is_some_and(|secret| secret.tenant == tenant))
     }
 
     async fn eligible(&mut self, declared: &Declared) -> anyhow::Result<Option<BTreeMap<String, ObjectId>>> {

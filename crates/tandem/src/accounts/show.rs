@@ -6,6 +6,8 @@ use tandem_runtime::config::duration;
 use tandem_store::Tx;
 use tandem_store::admin::accounts::{self, Account, Stands};
 use tandem_store::quarantine::{self, Shown};
+use tandem_store::vault;
+use tandem_vault::Kind;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -65,6 +67,11 @@ pub(super) async fn show(operator: &Operator, name: &str, output: Output) -> any
     }
     for (title, value) in lines(&account, &stands, &shown) {
         screen::line(&format!("{title:<22}{}", screen::one_line(&value)));
+    }
+    if let Some(own) = vault::secret(&mut tx, account.account, Kind::AppCredential.as_str()).await? {
+        let until = screen::time(own.not_after);
+        let text = format!("{}, certificate until {until}, given by {}", own.label, own.created_by);
+        screen::line(&format!("{:<22}{}", "Own app", screen::one_line(&text)));
     }
     let mut table = Table::new(["PBX USER", "MICROSOFT USER", "SERVICE", "OWN NUMBER"]);
     for (user, mapping) in &account.mappings {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use tandem_graph::{AppCredential, GraphConfig};
+use tandem_graph::{AppCredential, CertificatePem, GraphConfig};
 use tandem_runtime::chain;
 use tandem_runtime::config::{ConfigErrors, duration, secret_file};
 use url::Url;
@@ -20,6 +20,8 @@ pub(crate) struct MicrosoftSection {
     graph: Url,
     pub(crate) client_id: String,
     certificate: Option<Certificate>,
+    /// Several, while they are changed.
+    certificates: Vec<Certificate>,
     federated: Option<Federated>,
     /// Accepted in development only.
     secret_file: Option<PathBuf>,
@@ -60,6 +62,7 @@ impl Default for MicrosoftSection {
             graph: defaults.graph,
             client_id: String::new(),
             certificate: None,
+            certificates: Vec::new(),
             federated: None,
             secret_file: None,
             tenant_rate_per_s: defaults.tenant_rate_per_s,
@@ -74,7 +77,7 @@ impl Default for MicrosoftSection {
 
 impl MicrosoftSection {
     pub(super) fn check(&mut self, folder: &Path, environment: Environment, errors: &mut ConfigErrors) {
-        if let Some(certificate) = &mut self.certificate {
+        for certificate in self.certificate.iter_mut().chain(&mut self.certificates) {
             resolve(folder, &mut certificate.cert_file);
             resolve(folder, &mut certificate.key_file);
         }
@@ -86,8 +89,13 @@ impl MicrosoftSection {
         if self.client_id.is_empty() {
             errors.push("microsoft.client_id", "is missing");
         }
-        let ways = [self.certificate.is_some(), self.federated.is_some(), self.secret_file.is_some()];
-        let hint = "certificate = { cert_file, key_file } or federated = { token_file }";
+        let ways = [
+            self.certificate.is_some(),
+            !self.certificates.is_empty(),
+            self.federated.is_some(),
+            self.secret_file.is_some(),
+        ];
+        let hint = "certificate = { cert_file, key_file }, several of them in [[microsoft.certificates]], or federated = { token_file }";
         match ways.iter().filter(|given| **given).count() {
             1 => {}
             0 => errors.push_hint("microsoft", "names no credential of the app", hint),
@@ -126,19 +134,31 @@ impl MicrosoftSection {
     }
 
     fn credential(&self, errors: &mut ConfigErrors) -> Option<AppCredential> {
+        let certificates: Vec<&Certificate> = self.certificate.iter().chain(&self.certificates).collect();
+        if !certificates.is_empty() {
+            let pems: Vec<_> = certificates.into_iter().map(|files| files.read(errors)).collect();
+            return pems.into_iter().collect::<Option<_>>().map(AppCredential::Certificates);
+        }
         let mut secret = |key: &str, file: &Path| {
             secret_file(file).map_err(|error| errors.push(format!("microsoft.{key}"), chain(&error))).ok()
         };
-        if let Some(Certificate { cert_file, key_file }) = &self.certificate {
-            let key_pem = secret("certificate.key_file", key_file);
-            let cert_pem = read(cert_file, "microsoft.certificate.cert_file", errors);
-            return Some(AppCredential::Certificate { cert_pem: cert_pem?, key_pem: key_pem? });
-        }
         if let Some(Federated { token_file }) = &self.federated {
             return Some(AppCredential::Federated { token_file: token_file.clone() });
         }
         let text = secret("secret_file", self.secret_file.as_ref()?)?;
         Some(AppCredential::Secret(text.expose_secret().trim().into()))
+    }
+}
+
+impl Certificate {
+    fn read(&self, errors: &mut ConfigErrors) -> Option<CertificatePem> {
+        let key_pem = secret_file(&self.key_file)
+            .map_err(|error| errors.push("microsoft.certificate.key_file", chain(&error)))
+            .ok();
+        let cert_pem = read(&self.cert_file, "microsoft.certificate.cert_file", errors);
+        let pem = CertificatePem { cert_pem: cert_pem?, key_pem: key_pem? };
+        let checked = pem.check().map_err(|error| errors.push("microsoft.certificate", chain(&error)));
+        checked.is_ok().then_some(pem)
     }
 }
 

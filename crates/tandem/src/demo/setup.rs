@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use msgraph_sim::{Sim, SimConfig, SimHandle};
-use tandem_graph::AppCredential;
+use tandem_graph::{AppCredential, CertificatePem};
 use tandem_runtime::config::secret_file;
 
 use super::world::{self, APP, SOURCE};
@@ -59,7 +59,7 @@ pub(super) fn credential(data: &Path) -> Result<AppCredential> {
     let file = folder.join(CERTIFICATE);
     let cert_pem = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
     let key_pem = secret_file(&folder.join(KEY))?;
-    Ok(AppCredential::Certificate { cert_pem, key_pem })
+    Ok(AppCredential::Certificates(vec![CertificatePem { cert_pem, key_pem }]))
 }
 
 /// Starts the Microsoft simulator with the demo's three tenants, on the port of the last start if it is free: links of

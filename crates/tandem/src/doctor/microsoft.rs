@@ -2,9 +2,9 @@
 
 use tandem_graph::{ErrorClass, Graph, OperationRef, TenantClient, TokenErrorKind};
 use tandem_runtime::{Ctx, chain};
-use tandem_store::admin::accounts;
-use tandem_store::authorizations;
-use tandem_teams_sync::REQUIRED_ROLES;
+use tandem_store::{admin::accounts, authorizations, vault};
+use tandem_teams_sync::{CERTIFICATE_WARNING_DAYS, REQUIRED_ROLES};
+use tandem_vault::Kind;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -31,8 +31,14 @@ pub(super) async fn look(ctx: &Ctx, config: &Config, account: Option<&str>, find
     };
     own_fault(ctx, config, findings).await;
     match looked.await {
-        Ok((Some(graph), Some((name, tenant)))) => try_account(ctx, &graph, &name, tenant, findings).await,
-        Ok((_, None)) => {
+        Ok((Some(graph), Some((name, tenant)))) => {
+            certificates(ctx, &graph, findings);
+            try_account(ctx, &graph, &name, tenant, findings).await;
+        }
+        Ok((graph, None)) => {
+            if let Some(graph) = graph {
+                certificates(ctx, &graph, findings);
+            }
             let text = "no account has a tenant, so nothing could be tried".to_owned();
             findings.note(AREA, text, "bind one with `tandem accounts apply`");
         }
@@ -61,6 +67,22 @@ async fn own_fault(ctx: &Ctx, config: &Config, findings: &mut Findings) {
     }
 }
 
+/// Until when the certificates of the provider's app are good.
+fn certificates(ctx: &Ctx, graph: &Graph, findings: &mut Findings) {
+    let now = ctx.clock.now();
+    let all = graph.certificates();
+    let Some(newest) = all.iter().max_by_key(|certificate| certificate.not_after) else { return };
+    let remedy = "register a new certificate with the app and add it to [[microsoft.certificates]]";
+    let days = (newest.not_after - now).whole_days();
+    if !all.iter().any(|certificate| certificate.is_good(now)) {
+        findings.error(AREA, "no certificate of the app is good now".to_owned(), remedy);
+    } else if days < i64::from(CERTIFICATE_WARNING_DAYS) {
+        findings.warning(AREA, format!("the app's certificate ends in {days} days"), remedy);
+    } else {
+        findings.ok(AREA, format!("the app's certificate is good for {days} days"));
+    }
+}
+
 /// The account asked for, or the first whose authorization looks well.
 async fn bound(operator: &Operator, account: Option<&str>) -> anyhow::Result<Option<(String, uuid::Uuid)>> {
     let mut tx = operator.store.begin("doctor.bound").await?;
@@ -71,7 +93,14 @@ async fn bound(operator: &Operator, account: Option<&str>) -> anyhow::Result<Opt
     for name in names {
         let found = accounts::find(&mut tx, &name, false).await?;
         anyhow::ensure!(found.is_some() || account.is_none(), "there is no account {name}");
-        if let Some(authorization) = found.and_then(|found| found.authorization)
+        let Some(found) = found else { continue };
+        // only teams-sync can open the credential of an account's own app
+        let own_app = vault::secret(&mut tx, found.account, Kind::AppCredential.as_str()).await?.is_some();
+        anyhow::ensure!(
+            !own_app || account.is_none(),
+            "{name} has an app of its own, which teams-sync alone can use"
+        );
+        if let Some(authorization) = found.authorization.filter(|_| !own_app)
             && (account.is_some() || matches!(authorization.state.as_str(), "healthy" | "weakened"))
         {
             return Ok(Some((name, authorization.tenant.0)));

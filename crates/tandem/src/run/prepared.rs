@@ -1,6 +1,7 @@
 //! A configuration made into settings, secrets read, nothing connected.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use secrecy::SecretString;
@@ -12,6 +13,7 @@ use tandem_runtime::config::ConfigErrors;
 use tandem_store::{DbConfig, Login, Store};
 use tandem_sync_log::SyncLogSettings;
 use tandem_teams_sync::TeamsSyncSettings;
+use tandem_vault::Opener;
 use tandem_wire::Subjects;
 
 use crate::config::{self, Config};
@@ -62,6 +64,7 @@ pub(crate) struct Prepared {
     pub(super) subjects: Subjects,
     pub(super) replicas: usize,
     pub(super) graph: Option<GraphConfig>,
+    pub(super) vault: Option<Arc<Opener>>,
     pub(super) detector: Option<DetectorSettings>,
     pub(super) debouncer: DebouncerSettings,
     pub(super) teams_sync: TeamsSyncSettings,
@@ -100,13 +103,19 @@ impl Prepared {
             settings.after_due = config::after_due(config);
             settings
         });
-        let graph = if roles.contains(&Role::TeamsSync) { graph(config, errors) } else { None };
+        // nobody else may open what is sealed
+        let (graph, vault) = if roles.contains(&Role::TeamsSync) {
+            (graph(config, errors), config.vault.opener(errors))
+        } else {
+            (None, None)
+        };
         Ok(Self {
             roles: roles.to_vec(),
             bus: config.bus.config(&client, errors),
             subjects: config.bus.subjects()?,
             replicas: config.bus.replicas(),
             graph,
+            vault,
             detector,
             debouncer: config.debouncer.clone(),
             teams_sync: config.teams_sync.clone(),

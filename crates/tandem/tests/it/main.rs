@@ -5,6 +5,7 @@ mod commands;
 mod decisions;
 mod demo;
 mod help;
+mod keys;
 mod lab;
 mod roles;
 mod tenant;
