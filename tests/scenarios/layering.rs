@@ -15,8 +15,8 @@ const LEVELS: [(&str, &[&str]); 6] = [
         "outside worlds",
         &["tandem-bus", "tandem-store", "tandem-graph", "tandem-pbx", "tandem-servers", "tandem-vault"],
     ),
-    // announces what `store` has committed, through `bus`
-    ("outbox", &["tandem-outbox"]),
+    // announces what `store` has committed, through `bus`; pages over `store`, `graph` and `vault` that a service mounts
+    ("outbox", &["tandem-outbox", "tandem-consent"]),
     ("services", &["tandem-detector", "tandem-debouncer", "tandem-teams-sync", "tandem-sync-log"]),
     ("binary", &["tandem"]),
 ];

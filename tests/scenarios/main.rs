@@ -3,6 +3,7 @@
 mod authorization;
 mod broker;
 mod conflicts;
+mod consent;
 mod docs_are_true;
 mod faults;
 mod grants;

@@ -4,6 +4,7 @@
 //! simulator say. [`Tester::finish`] fails a test that leaves work, messages or background errors behind.
 
 mod account;
+mod browser;
 mod edits;
 mod look;
 mod mortal;
@@ -15,6 +16,7 @@ mod sign_in;
 mod tester;
 
 pub use account::{Account, TeamsUser};
+pub use browser::{Browser, Page};
 pub use mortal::{Mortal, hasty_sync};
 pub use people::Over;
 pub use process::{Process, program};

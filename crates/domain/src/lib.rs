@@ -11,6 +11,7 @@ pub mod ids;
 pub mod job;
 pub mod ladder;
 pub mod number;
+pub mod permission;
 pub mod plan;
 pub mod policy;
 pub mod profile;

@@ -28,6 +28,7 @@ mod refusal;
 mod retries;
 mod retry_after;
 mod scope;
+mod sign_in;
 mod token;
 mod token_error;
 mod who;
@@ -49,6 +50,7 @@ pub use model::{
 pub use pages::Pages;
 pub use reads::{NumberFilter, PHONE_SYSTEM_PLAN, Probe, VIRTUAL_USER_PLAN};
 pub use refusal::Refusal;
+pub use sign_in::{Discovery, Me, PublishedKey, Redeemed, SignIn, SignInConfig, SignInError};
 pub use token::TokenInfo;
 pub use token_error::{TokenError, TokenErrorKind};
 pub use who::{OwnApp, UserToken};

@@ -14,6 +14,8 @@ pub mod admin;
 pub mod authorizations;
 pub mod change;
 pub mod claims;
+pub mod connect;
+pub mod connect_proof;
 pub mod cut;
 pub mod decisions;
 pub mod held;
@@ -55,6 +57,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         admin::sources::STATEMENTS,
         authorizations::STATEMENTS,
         change::STATEMENTS,
+        connect::STATEMENTS,
+        connect_proof::STATEMENTS,
         cut::STATEMENTS,
         decisions::STATEMENTS,
         held::STATEMENTS,

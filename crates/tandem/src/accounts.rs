@@ -8,8 +8,10 @@
 mod app_credential;
 mod apply;
 mod bind;
+mod connect;
 mod coverage;
 mod diff;
+mod disconnect;
 mod file;
 mod ledger;
 mod resolve;
@@ -52,6 +54,10 @@ pub(crate) enum AccountsCommand {
     /// An app registration of the account's own, in place of the provider's
     #[command(subcommand)]
     AppCredential(app_credential::AppCredentialCommand),
+    /// Have the Global Administrator of a tenant connect it to an account, in a browser on this machine
+    Connect(connect::ConnectArgs),
+    /// Forget the tenant of an account, once nothing of ours stands there any more
+    Disconnect(disconnect::DisconnectArgs),
     /// List the accounts
     List {
         /// How to print
@@ -108,6 +114,8 @@ pub(crate) async fn run(command: AccountsCommand, config: &Config) -> anyhow::Re
             screen::line(report.to_string().trim_end());
         }
         AccountsCommand::AppCredential(command) => Box::pin(app_credential::run(&operator, command)).await?,
+        AccountsCommand::Connect(args) => return Box::pin(connect::run(&operator, args)).await,
+        AccountsCommand::Disconnect(args) => Box::pin(disconnect::run(&operator, args)).await?,
         AccountsCommand::List { output } => show::list(&operator, output).await?,
         AccountsCommand::Show { name, output } => show::show(&operator, &name, output).await?,
         AccountsCommand::Users(args) => users::users(&operator, args).await?,

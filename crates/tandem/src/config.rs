@@ -8,6 +8,7 @@ mod common;
 mod lateness;
 mod microsoft;
 mod roles;
+mod sign_in;
 mod vault;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub(crate) use common::{BusSection, DatabaseSection, TelemetrySection};
 pub(crate) use lateness::{after_due, longest_max_wait};
 pub(crate) use microsoft::MicrosoftSection;
 use roles::{DebouncerSection, SyncLogSection, TeamsSyncSection};
+pub(crate) use sign_in::SignInSection;
 pub(crate) use vault::VaultSection;
 
 /// What the installation is for.
@@ -65,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: TelemetrySection,
     /// Microsoft; none where no role and no command talks to it.
     pub(crate) microsoft: Option<MicrosoftSection>,
+    /// Who people sign in to; none where nobody does.
+    pub(crate) sign_in: Option<SignInSection>,
     /// Where the sealing keys are.
     pub(crate) vault: VaultSection,
     /// The detector.
@@ -77,8 +81,18 @@ pub(crate) struct Config {
     pub(crate) sync_log: SyncLogSettings,
 }
 
-const SECTIONS: [&str; 9] =
-    ["database", "bus", "telemetry", "microsoft", "vault", "detector", "debouncer", "teams_sync", "sync_log"];
+const SECTIONS: [&str; 10] = [
+    "database",
+    "bus",
+    "telemetry",
+    "microsoft",
+    "sign_in",
+    "vault",
+    "detector",
+    "debouncer",
+    "teams_sync",
+    "sync_log",
+];
 
 impl Config {
     /// Reads a configuration file; the error lists every mistake.
@@ -102,6 +116,11 @@ impl Config {
         let telemetry: Option<TelemetrySection> = config::section(&sections, "telemetry", &mut errors);
         let mut microsoft: Option<MicrosoftSection> =
             if has_microsoft { config::section(&sections, "microsoft", &mut errors) } else { None };
+        let sign_in: Option<SignInSection> = if sections.contains_key("sign_in") {
+            config::section(&sections, "sign_in", &mut errors)
+        } else {
+            None
+        };
         let vault: Option<VaultSection> = config::section(&sections, "vault", &mut errors);
         let mut detector: Option<DetectorConfig> = config::section(&sections, "detector", &mut errors);
         let debouncer: Option<DebouncerSection> = config::section(&sections, "debouncer", &mut errors);
@@ -117,6 +136,9 @@ impl Config {
         }
         if let Some(microsoft) = &mut microsoft {
             microsoft.check(folder, environment, &mut errors);
+        }
+        if let Some(sign_in) = &sign_in {
+            sign_in.check(has_microsoft, &mut errors);
         }
         if let Some(detector) = &mut detector {
             roles::resolve_detector(detector, folder);
@@ -153,6 +175,7 @@ impl Config {
             bus,
             telemetry,
             microsoft,
+            sign_in,
             vault,
             detector,
             debouncer,

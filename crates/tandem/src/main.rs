@@ -8,6 +8,7 @@ mod jobs;
 mod keys;
 mod migrate;
 mod operator;
+mod pages;
 mod private;
 mod run;
 mod screen;

@@ -226,12 +226,7 @@ async fn work(
 }
 
 /// Application permissions without which a job cannot work (Graph permission reference).
-pub const REQUIRED_ROLES: [&str; 4] = [
-    "User.Read.All",
-    "TeamsUserConfiguration.Read.All",
-    "TeamsTelephoneNumber.ReadWrite.All",
-    "TeamsPolicyUserAssign.ReadWrite.All",
-];
+pub const REQUIRED_ROLES: [&str; 4] = tandem_domain::permission::PERMISSION_NAMES;
 
 pub(crate) async fn check_permissions(client: &TenantClient) -> Result<(), JobError> {
     if client.token_info().await?.missing(&REQUIRED_ROLES).is_empty() {

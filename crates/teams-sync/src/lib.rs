@@ -27,6 +27,7 @@ mod orders;
 mod pace;
 mod park;
 mod policies;
+mod proof;
 mod rates;
 mod reconcile;
 mod requests;
@@ -170,6 +171,8 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &TeamsSyncSettings) {
     ctx.spawn("teams-sync.spent", async move { spent::run_until(erasing, stop).await });
     let (stop, telling) = (ctx.shutdown.clone(), Arc::clone(&shared));
     ctx.spawn("teams-sync.expiry", async move { expiry::run_until(telling, stop).await });
+    let (stop, proving) = (ctx.shutdown.clone(), Arc::clone(&shared));
+    ctx.spawn("teams-sync.proof", async move { proof::run_until(proving, stop).await });
     let stop = ctx.shutdown.clone();
     ctx.spawn("teams-sync.settle", async move { settle::run_until(shared, stop).await });
 }

@@ -12,6 +12,9 @@ const RESULTS: &str = include_str!("../../../crates/teams-sync/src/results.rs");
 const UNDO: &str = include_str!("../../../crates/teams-sync/src/undo.rs");
 const WHO: &str = include_str!("../../../crates/teams-sync/src/who.rs");
 const VAULT: &str = include_str!("../../../crates/vault/src/error.rs");
+const FAULTS: &str = include_str!("../../../crates/consent/src/fault.rs");
+const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
+const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
 fn explained(code: &str) -> bool {
     CODES.contains(&format!("| `{code}` |"))
@@ -27,14 +30,25 @@ fn every_code_is_explained() {
         .collect::<std::collections::BTreeSet<_>>();
     assert_eq!(deferred.len(), 10, "every reason to defer has a row");
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
-    let literals =
-        [STEPS, EXPLAINED, JOBS, ORDERS, RESULTS, UNDO, WHO, VAULT].into_iter().flat_map(|source| {
-            ["code: \"", "=> \"", "&str = \"", "refused(\"", "whole(\"", "Some((\"", "\n        (\""]
-                .into_iter()
-                .flat_map(move |mark| {
-                    source.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
-                })
-        });
+    let sources =
+        [STEPS, EXPLAINED, JOBS, ORDERS, RESULTS, UNDO, WHO, VAULT, FAULTS, ID_TOKENS, PROOFS].into_iter();
+    let literals = sources.flat_map(|source| {
+        [
+            "code: \"",
+            "=> \"",
+            "&str = \"",
+            "refused(\"",
+            "whole(\"",
+            "Some((\"",
+            "\n        (\"",
+            "=> (\"",
+            "Err(\"",
+        ]
+        .into_iter()
+        .flat_map(move |mark| {
+            source.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
+        })
+    });
     let missing: Vec<String> = planned
         .chain(
             literals

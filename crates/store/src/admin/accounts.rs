@@ -27,7 +27,7 @@ statements! {
     /// Which customer of which source it is.
     BINDING = "select source, account_key from pbx.bindings where account_id = $1";
     /// Its tenant.
-    AUTHORIZATION = "select tenant_id, client_id, state, reason, since, permissions, bound_by, bound_at, checked_at, next_canary, detail
+    AUTHORIZATION = "select tenant_id, client_id, state, reason, since, permissions, bound_by, bound_at, checked_at, next_canary, detail, admin_name
                        from vault.authorizations where account_id = $1";
     /// How many Microsoft users something of ours stands on.
     STANDING = "select count(*) from sync.standing where account_id = $1";
@@ -109,6 +109,8 @@ pub struct Authorization {
     pub next_canary: OffsetDateTime,
     /// What is wrong with it.
     pub detail: Option<String>,
+    /// The Global Administrator linked to the account, where one has connected it.
+    pub admin: Option<String>,
 }
 
 /// An account as it is stored.
@@ -201,6 +203,7 @@ fn authorized(row: &PgRow) -> Authorization {
         checked_at: row.get("checked_at"),
         next_canary: row.get("next_canary"),
         detail: row.get("detail"),
+        admin: row.get("admin_name"),
     }
 }
 

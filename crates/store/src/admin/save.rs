@@ -38,7 +38,9 @@ statements! {
                  on conflict (account_id) do update
                    set tenant_id = excluded.tenant_id, client_id = excluded.client_id, state = excluded.state,
                        permissions = excluded.permissions, bound_by = excluded.bound_by, bound_at = now(), checked_at = now(),
-                       detail = excluded.detail";
+                       detail = excluded.detail,
+                       admin_oid = case when authorizations.tenant_id = excluded.tenant_id then authorizations.admin_oid end,
+                       admin_name = case when authorizations.tenant_id = excluded.tenant_id then authorizations.admin_name end";
     /// Forgets an authorization.
     DISCONNECT = "delete from vault.authorizations where account_id = $1";
 }

@@ -85,6 +85,19 @@ const ROWS: &[(&str, &str)] = &[
          values ({u}, {a}, {u}, {u}, '0123456789abcdef', '', now())",
     ),
     (
+        "admin.connect_links",
+        "(link_hash, account_id, purpose, made_by, expires_at) values (sha256(({u})::text::bytea), {a}, 'connect', 't', now())",
+    ),
+    (
+        "admin.connect_attempts",
+        "(attempt_id, account_id, link_hash, session_hash, step, authority)
+         values ({u}, {a}, sha256(({u})::text::bytea), sha256(({u})::text::bytea), 'signing_in', 'organizations')",
+    ),
+    (
+        "vault.proofs",
+        "(proof_id, account_id, tenant_id, client_id, admin_oid, admin_name) values ({u}, {a}, {u}, 'c', {u}, 'n')",
+    ),
+    (
         "log.jobs",
         "(job_id, account_id, job_type, scope, state, queued_at, event_number)
          values (log.uuid_at(now() + {n} * interval '1 ms'), {a}, 'auto', 'changed', 'queued', now(), 1)",

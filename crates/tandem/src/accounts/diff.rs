@@ -124,7 +124,8 @@ pub(super) fn diff<'a>(
         diff.lines.push(format!("~ source: {old} -> {new}"));
     }
     let tenant = stored.and_then(|account| account.authorization.as_ref());
-    diff.leaves = tenant.is_some() && declared.tenant.is_none();
+    // a tenant that its administrator has connected need not stand in the file
+    diff.leaves = tenant.is_some_and(|tenant| tenant.admin.is_none()) && declared.tenant.is_none();
     if diff.leaves {
         diff.lines.push("- tenant".to_owned());
     }

@@ -95,7 +95,9 @@ impl Resolver<'_> {
     async fn check_leaving(&mut self, declared: &Declared, stored: Option<&Account>) -> anyhow::Result<()> {
         let Some(stored) = stored else { return Ok(()) };
         let Some(authorization) = &stored.authorization else { return Ok(()) };
-        if declared.tenant == Some(authorization.tenant) {
+        let stays =
+            declared.tenant.map_or(authorization.admin.is_some(), |tenant| tenant == authorization.tenant);
+        if stays {
             return Ok(());
         }
         let standing = accounts::standing(&mut self.look().await?, stored.account).await?;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use tandem_graph::{AppCredential, CertificatePem, GraphConfig};
+use tandem_graph::{AppCredential, CertificatePem, GraphConfig, SignInConfig};
 use tandem_runtime::chain;
 use tandem_runtime::config::{ConfigErrors, duration, secret_file};
 use url::Url;
 
-use super::{Environment, resolve, resolve_some};
+use super::{Environment, SignInSection, resolve, resolve_some};
 
 /// Section `microsoft`.
 #[derive(Clone, Debug, Deserialize)]
@@ -131,6 +131,22 @@ impl MicrosoftSection {
             Some(file) => Some(read(file, "microsoft.ca_file", errors)?),
         };
         Some(self.graph_config(credential?, root))
+    }
+
+    /// The settings of the sign-in of people to another app at the same place; reads no credential.
+    pub(crate) fn sign_in(&self, section: &SignInSection, errors: &mut ConfigErrors) -> Option<SignInConfig> {
+        let extra_root_pem = match &self.ca_file {
+            None => None,
+            Some(file) => Some(read(file, "microsoft.ca_file", errors)?),
+        };
+        Some(SignInConfig {
+            authority: self.authority.clone(),
+            graph: self.graph.clone(),
+            client_id: section.client_id.clone(),
+            scopes: section.scopes.clone(),
+            request_timeout: self.request_timeout,
+            extra_root_pem,
+        })
     }
 
     fn credential(&self, errors: &mut ConfigErrors) -> Option<AppCredential> {

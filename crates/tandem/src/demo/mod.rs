@@ -218,6 +218,10 @@ fn what_next(args: &DemoArgs, stage: &Stage, screen: &Screen) {
             "sync the account whose Auto Sync is off",
             format!("{program} jobs run --config {config} --account charlie --reason \"trying it\""),
         ),
+        (
+            "connect the tenant of an account that has none: sign in as gale",
+            format!("{program} accounts connect --config {config} {}", world::NEWCOMER.0),
+        ),
         ("how an account stands", format!("{program} accounts show --config {config} charlie")),
         (
             "what Microsoft would say, and what it was asked",

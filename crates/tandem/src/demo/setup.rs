@@ -9,7 +9,7 @@ use msgraph_sim::{Sim, SimConfig, SimHandle};
 use tandem_graph::{AppCredential, CertificatePem};
 use tandem_runtime::config::secret_file;
 
-use super::world::{self, APP, SOURCE};
+use super::world::{self, APP, SIGN_IN_APP, SOURCE};
 use super::{pbx, screen::Screen};
 use crate::private::{Private, quoted, write_once};
 
@@ -108,6 +108,9 @@ certificate = {{ cert_file = {cert}, key_file = {key} }}
 # Microsoft would throttle so many; the simulator does when its switchboard says so
 tenant_rate_per_s = 25
 request_timeout = "4s"
+
+[sign_in]
+client_id = "{SIGN_IN_APP}"
 
 [detector]
 poll = "1s"

@@ -1,4 +1,4 @@
-//! The demo provider: three customers, their PBX users and their Microsoft tenants.
+//! The demo provider: three customers, their PBX users and their Microsoft tenants, and one who is to be connected yet.
 
 use std::fmt::Write as _;
 
@@ -10,6 +10,11 @@ use uuid::{Uuid, uuid};
 
 /// The provider's own application in every tenant.
 pub(super) const APP: Uuid = uuid!("a11ce000-0000-4000-8000-00000000a001");
+/// The application that people sign in to.
+pub(super) const SIGN_IN_APP: Uuid = uuid!("a11ce000-0000-4000-8000-00000000a002");
+/// The account that is not connected yet, with the domain of its tenant.
+pub(super) const NEWCOMER: (&str, &str) = ("delta", "delta.example.com");
+const NEWCOMERS_TENANT: Uuid = uuid!("7e4a0000-0000-4000-8000-0000000000d1");
 /// Name of the PBX among the detector's sources.
 pub(super) const SOURCE: &str = "demo-pbx";
 /// Directory that the guests come from; not simulated.
@@ -191,19 +196,39 @@ fn staff(domain: &str) -> impl Iterator<Item = UserSpec> {
 }
 
 /// What the simulator starts with: each tenant with its licensed users, the policies that the provider prepared, and
-/// consent given to the provider's application. No number is assigned yet.
+/// consent given to the provider's application. No number is assigned yet. The newcomer's tenant has its people only.
 pub(super) fn world(certificate_pem: String) -> World {
+    let local: Vec<String> = ["http://localhost/*", "http://127.0.0.1/*"].map(str::to_owned).to_vec();
+    let newcomer = TenantSpec {
+        tid: Some(NEWCOMERS_TENANT),
+        display_name: Some(format!("{} (demo)", NEWCOMER.1)),
+        domains: vec![NEWCOMER.1.to_owned()],
+        country: Some("US".to_owned()),
+        users: staff(NEWCOMER.1).collect(),
+        ..TenantSpec::default()
+    };
     World {
-        apps: vec![AppSpec {
-            app_id: APP,
-            display_name: "Demo provider".to_owned(),
-            certificates: vec![certificate_pem],
-            redirect_uris: ["http://localhost/*", "http://127.0.0.1/*"].map(str::to_owned).to_vec(),
-            group_membership_claims: Some(MembershipClaims::DirectoryRole),
-            scopes: vec!["User.Read".to_owned()],
-            ..AppSpec::default()
-        }],
-        tenants: CUSTOMERS.iter().map(Customer::tenant).collect(),
+        apps: vec![
+            AppSpec {
+                app_id: APP,
+                display_name: "Demo provider".to_owned(),
+                certificates: vec![certificate_pem],
+                redirect_uris: local.clone(),
+                group_membership_claims: Some(MembershipClaims::DirectoryRole),
+                scopes: vec!["User.Read".to_owned()],
+                ..AppSpec::default()
+            },
+            AppSpec {
+                app_id: SIGN_IN_APP,
+                display_name: "Demo provider's sign-in".to_owned(),
+                public_redirect_uris: local,
+                group_membership_claims: Some(MembershipClaims::DirectoryRole),
+                roles: Some(Vec::new()),
+                scopes: vec!["User.Read".to_owned()],
+                ..AppSpec::default()
+            },
+        ],
+        tenants: CUSTOMERS.iter().map(Customer::tenant).chain([newcomer]).collect(),
         settings: Some(Settings {
             operation_latency_ms: Span::Range(OPERATION_MS),
             request_latency_ms: Span::Range([10, 40]),
@@ -220,6 +245,9 @@ pub(super) fn accounts() -> String {
         // writing into a string does not fail
         let _ = account(&mut text, customer);
     }
+    let (name, domain) = NEWCOMER;
+    let _ =
+        writeln!(text, "\n# not connected yet\n[[account]]\nname = \"{name}\"\nlabel = \"{domain} (demo)\"");
     text
 }
 
@@ -265,7 +293,8 @@ mod tests {
     fn the_accounts_file_is_toml_with_every_person_once() {
         let accounts: toml::Table = toml::from_str(&accounts()).unwrap();
         let accounts = accounts["account"].as_array().unwrap();
-        let mappings = |account: &toml::Value| account["mapping"].as_array().unwrap().len();
-        assert_eq!(accounts.iter().map(mappings).collect::<Vec<_>>(), [8, 4, 3]);
+        let mappings =
+            |account: &toml::Value| account.get("mapping").map_or(0, |m| m.as_array().unwrap().len());
+        assert_eq!(accounts.iter().map(mappings).collect::<Vec<_>>(), [8, 4, 3, 0]);
     }
 }

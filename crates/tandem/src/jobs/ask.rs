@@ -4,15 +4,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tandem_consent::{NewLink, Progress};
 use tandem_domain::job::{JobScope, JobState};
 use tandem_domain::{AccountId, JobId};
 use tandem_store::admin::jobs;
 use tandem_store::admin::requests::{self, Ask};
+use tandem_store::connect::Purpose;
 use tandem_store::previews;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::operator::{Operator, person};
+use crate::pages::{Pages, PagesArgs};
 use crate::screen;
 
 /// How often it is looked whether something has happened.
@@ -33,6 +36,12 @@ pub(crate) struct RunJobArgs {
     /// Do exactly what this preview showed, or nothing
     #[arg(long, value_name = "ID")]
     preview: Option<Uuid>,
+    /// Have the linked Global Administrator sign in, in a browser on this machine: the job works in that person's name
+    /// and needs no stored authorization
+    #[arg(long, conflicts_with = "preview")]
+    sign_in: bool,
+    #[command(flatten)]
+    pages: PagesArgs,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
@@ -72,8 +81,9 @@ impl Waiting {
 }
 
 pub(super) async fn run(operator: &Operator, args: RunJobArgs) -> anyhow::Result<ExitCode> {
-    let name = args.name.or(args.account).context("no account is named")?;
-    let account = operator.account(&name).await?;
+    let name = args.name.as_deref().or(args.account.as_deref()).context("no account is named")?;
+    let account = operator.account(name).await?;
+    let scope = if args.full { JobScope::All } else { JobScope::Changed };
     let ask = match args.preview {
         Some(id) => {
             let mut tx = operator.store.begin("jobs.preview").await?;
@@ -82,7 +92,15 @@ pub(super) async fn run(operator: &Operator, args: RunJobArgs) -> anyhow::Result
             anyhow::ensure!(preview.account == account, "the preview {id} is of another account");
             Ask::Run(id, preview.scope)
         }
-        None => Ask::Sync(if args.full { JobScope::All } else { JobScope::Changed }),
+        None if args.sign_in => {
+            anyhow::ensure!(!args.who.reason.trim().is_empty(), "--reason is empty");
+            let Some(request) = by_sign_in(operator, account, scope, &args).await? else {
+                screen::error("nobody has asked for the sync; the link is closed");
+                return Ok(ExitCode::FAILURE);
+            };
+            return carried_out(operator, request, &args.waiting).await;
+        }
+        None => Ask::Sync(scope),
     };
     job(operator, account, ask, args.who, &args.waiting).await
 }
@@ -97,6 +115,11 @@ pub(super) async fn job(
 ) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!who.reason.trim().is_empty(), "--reason is empty");
     let request = put(operator, account, ask, &person(who.person), Some(&who.reason)).await?;
+    carried_out(operator, request, waiting).await
+}
+
+/// Waits for the job of a request, as far as that is wanted.
+async fn carried_out(operator: &Operator, request: Uuid, waiting: &Waiting) -> anyhow::Result<ExitCode> {
     if !waiting.wait && !waiting.settled {
         screen::line(&format!(
             "Asked; request {request}. The debouncer turns it into a job within a second."
@@ -146,6 +169,32 @@ pub(super) async fn until<T>(
             "the time is up; the request {request} stands and is carried out all the same"
         );
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Serves the pages on which the linked person signs in; the request that came of it.
+async fn by_sign_in(
+    operator: &Operator,
+    account: AccountId,
+    scope: JobScope,
+    args: &RunJobArgs,
+) -> anyhow::Result<Option<Uuid>> {
+    // what is sealed later is missed now, not after somebody has signed in
+    operator.config.vault.sealer()?;
+    let mut pages = Pages::serve(operator, &args.pages).await?;
+    let new = NewLink {
+        account,
+        purpose: &Purpose::Sync { scope, reason: args.who.reason.clone() },
+        expected_tenant: None,
+        made_by: &person(args.who.person.clone()),
+        life: time::Duration::try_from(args.waiting.timeout())?,
+    };
+    match pages.lead(operator, &new, &args.pages).await? {
+        Some(Progress::Asked { by, request, .. }) => {
+            screen::note(&format!("{by} has asked for it"));
+            Ok(Some(request))
+        }
+        _ => Ok(None),
     }
 }
 

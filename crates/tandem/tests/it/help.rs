@@ -16,6 +16,8 @@ fn help_texts() {
         "accounts app-credential",
         "accounts app-credential set",
         "accounts app-credential remove",
+        "accounts connect",
+        "accounts disconnect",
         "accounts list",
         "accounts show",
         "accounts users",

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod commands;
+mod connect;
 mod decisions;
 mod demo;
 mod help;

@@ -1,0 +1,339 @@
+//! Signing a person in: what is fetched from Microsoft login, and what the person's own token tells.
+//!
+//! A public client (code and PKCE), so no credential of ours is needed where people are signed in. Nothing here
+//! decides whether an answer is to be believed; addresses that lead away from the configured hosts are refused.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use url::Url;
+use uuid::Uuid;
+
+use crate::config::{ConfigError, is_loopback};
+use crate::open::null_as_default;
+
+/// Largest answer accepted. Microsoft's own key sets have some 20 kB.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// Where people sign in, and as which app.
+#[derive(Debug, Clone)]
+pub struct SignInConfig {
+    /// Login host; no path.
+    pub authority: Url,
+    /// Graph host; no path and no version.
+    pub graph: Url,
+    /// Application (client) id of the registration that people sign in to, a public client.
+    pub client_id: String,
+    /// Graph permissions that show who somebody is and which directory roles are held.
+    pub scopes: Vec<String>,
+    /// Longest time of one request.
+    pub request_timeout: Duration,
+    /// Additional certificate authorities (PEM), for a private simulator behind TLS.
+    pub extra_root_pem: Option<String>,
+}
+
+/// The client of the sign-in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    http: reqwest::Client,
+    config: SignInConfig,
+}
+
+/// What Microsoft login says about itself (OpenID Connect discovery).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Discovery {
+    /// Who signs; holds `{tenantid}` where the address names no tenant.
+    pub issuer: String,
+    /// Where people sign in.
+    pub authorization_endpoint: Url,
+    /// Where codes are redeemed.
+    pub token_endpoint: Url,
+    /// Where the keys are.
+    pub jwks_uri: Url,
+}
+
+/// A key as it is published (RFC 7517), with Microsoft's `issuer`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PublishedKey {
+    /// Its name.
+    pub kid: Option<String>,
+    /// `RSA` for the keys that sign id tokens.
+    pub kty: String,
+    /// `sig` where it signs.
+    #[serde(rename = "use")]
+    pub usage: Option<String>,
+    /// Modulus, base64url.
+    pub n: Option<String>,
+    /// Exponent, base64url.
+    pub e: Option<String>,
+    /// The only issuer that it may sign for; may hold `{tenantid}`.
+    pub issuer: Option<String>,
+}
+
+/// What a code was redeemed for.
+#[derive(Debug)]
+pub struct Redeemed {
+    /// Who signed in; to be validated.
+    pub id_token: SecretString,
+    /// For Graph, in the person's name.
+    pub access_token: SecretString,
+    /// Life of the access token from now.
+    pub expires_in: Duration,
+}
+
+/// The person as Graph knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Me {
+    /// Object id.
+    pub id: Uuid,
+    /// Sign-in name, for display.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub user_principal_name: String,
+    /// `Member` or `Guest`.
+    pub user_type: Option<String>,
+}
+
+/// Why there is no answer to go by.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SignInError {
+    /// Microsoft could not be reached, or broke off.
+    #[error("{what} could not be reached")]
+    Unreachable {
+        /// What was asked.
+        what: &'static str,
+        /// What the client said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Microsoft refused.
+    #[error("{what} answered {status} {error} {codes:?}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// OAuth error, or Graph's code.
+        error: String,
+        /// The numbers behind `AADSTS`.
+        codes: Vec<u32>,
+    },
+    /// The answer cannot be read, or is far too long.
+    #[error("the answer of {what} cannot be read")]
+    Unreadable {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// Microsoft login names an address of another host.
+    #[error("Microsoft login names an address outside its own host: {url}")]
+    ForeignAddress {
+        /// The address.
+        url: Url,
+    },
+}
+
+impl SignIn {
+    /// Sets the client up; sends nothing.
+    ///
+    /// # Errors
+    /// A root certificate that cannot be used.
+    pub fn new(config: SignInConfig) -> Result<Self, ConfigError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(config.request_timeout)
+            // people sign in rarely, and a connection that Microsoft is about to close must not cost them a sign-in
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never());
+        if is_loopback(&config.authority) {
+            builder = builder.no_proxy();
+        }
+        if let Some(pem) = &config.extra_root_pem {
+            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+                .map_err(|source| ConfigError::Http { source })?;
+            builder = builder.tls_certs_merge(roots);
+        }
+        let http = builder.build().map_err(|source| ConfigError::Http { source })?;
+        Ok(Self { http, config })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &SignInConfig {
+        &self.config
+    }
+
+    /// What Microsoft login says about itself. `tenant` is an id, a verified domain or `organizations`.
+    ///
+    /// # Errors
+    /// [`SignInError`]; addresses of other hosts are refused.
+    pub async fn discover(&self, tenant: &str) -> Result<Discovery, SignInError> {
+        let what = "Microsoft login's description";
+        let url = self.login(&[tenant, "v2.0", ".well-known", "openid-configuration"]);
+        let found: Discovery = self.get(what, url, None).await?;
+        for url in [&found.authorization_endpoint, &found.token_endpoint, &found.jwks_uri] {
+            if url.origin() != self.config.authority.origin() {
+                return Err(SignInError::ForeignAddress { url: url.clone() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The keys at an address that [`SignIn::discover`] gave.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn keys(&self, at: &Url) -> Result<Vec<PublishedKey>, SignInError> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<PublishedKey>,
+        }
+        Ok(self.get::<Set>("Microsoft login's keys", at.clone(), None).await?.keys)
+    }
+
+    /// The address of the page on which an administrator consents to `app` in exactly this tenant.
+    #[must_use]
+    pub fn consent_address(&self, tenant: Uuid, app: &str, redirect: &Url, state: &str) -> Url {
+        let mut url = self.login(&[&tenant.to_string(), "v2.0", "adminconsent"]);
+        url.query_pairs_mut()
+            .append_pair("client_id", app)
+            .append_pair("scope", "https://graph.microsoft.com/.default")
+            .append_pair("redirect_uri", redirect.as_str())
+            .append_pair("state", state);
+        url
+    }
+
+    /// Redeems a code.
+    ///
+    /// # Errors
+    /// [`SignInError::Refused`] for a code that was used, is too old, or belongs to another request.
+    pub async fn redeem(
+        &self,
+        at: &Url,
+        code: &SecretString,
+        verifier: &SecretString,
+        redirect: &Url,
+    ) -> Result<Redeemed, SignInError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id_token: SecretString,
+            access_token: SecretString,
+            expires_in: u64,
+        }
+        let what = "Microsoft login";
+        let form = [
+            ("client_id", self.config.client_id.as_str()),
+            ("grant_type", "authorization_code"),
+            ("code", code.expose_secret()),
+            ("code_verifier", verifier.expose_secret()),
+            ("redirect_uri", redirect.as_str()),
+        ];
+        let answer: Answer = self.send(what, self.http.post(at.clone()).form(&form)).await?;
+        Ok(Redeemed {
+            id_token: answer.id_token,
+            access_token: answer.access_token,
+            expires_in: Duration::from_secs(answer.expires_in),
+        })
+    }
+
+    /// The person as Graph knows it, by the person's own token.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn me(&self, token: &SecretString) -> Result<Me, SignInError> {
+        let mut url = self.graph("me");
+        url.set_query(Some("$select=id,userPrincipalName,userType"));
+        self.get("Microsoft Graph", url, Some(token)).await
+    }
+
+    /// Templates of the directory roles that the person holds now.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn role_templates(&self, token: &SecretString) -> Result<Vec<Uuid>, SignInError> {
+        #[derive(Deserialize)]
+        struct Roles {
+            value: Vec<Role>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Role {
+            role_template_id: Option<Uuid>,
+        }
+        let url = self.graph("me/transitiveMemberOf/microsoft.graph.directoryRole");
+        let roles: Roles = self.get("Microsoft Graph", url, Some(token)).await?;
+        Ok(roles.value.into_iter().filter_map(|role| role.role_template_id).collect())
+    }
+
+    fn login(&self, segments: &[&str]) -> Url {
+        let mut url = self.config.authority.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend(segments);
+        }
+        url
+    }
+
+    fn graph(&self, path: &str) -> Url {
+        let mut url = self.config.graph.clone();
+        url.set_path(&format!("v1.0/{path}"));
+        url
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        url: Url,
+        token: Option<&SecretString>,
+    ) -> Result<T, SignInError> {
+        let mut request = self.http.get(url).header(ACCEPT, "application/json");
+        if let Some(token) = token {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+                .map_err(|_| SignInError::Unreadable { what })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        self.send(what, request).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, SignInError> {
+        // the address may hold what is nobody's business, and the error is logged
+        let unreachable =
+            |error: reqwest::Error| SignInError::Unreachable { what, source: error.without_url() };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + part.len() > BODY_LIMIT {
+                return Err(SignInError::Unreadable { what });
+            }
+            body.extend_from_slice(&part);
+        }
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|_| SignInError::Unreadable { what });
+        }
+        let told: Told = serde_json::from_slice(&body).unwrap_or_default();
+        let error = match told.error {
+            serde_json::Value::String(error) => error,
+            graph => graph["code"].as_str().unwrap_or_default().to_owned(),
+        };
+        Err(SignInError::Refused { what, status: status.as_u16(), error, codes: told.error_codes })
+    }
+}
+
+/// Login's error is a text, Graph's is an object with a code.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    error: serde_json::Value,
+    error_codes: Vec<u32>,
+}
