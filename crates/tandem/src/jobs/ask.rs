@@ -36,14 +36,14 @@ pub(crate) struct RunJobArgs {
     /// Do exactly what this preview showed, or nothing
     #[arg(long, value_name = "ID")]
     preview: Option<Uuid>,
+    #[command(flatten)]
+    who: Who,
     /// Have the linked Global Administrator sign in, in a browser on this machine: the job works in that person's name
     /// and needs no stored authorization
     #[arg(long, conflicts_with = "preview")]
     sign_in: bool,
     #[command(flatten)]
     pages: PagesArgs,
-    #[command(flatten)]
-    who: Who,
     #[command(flatten)]
     waiting: Waiting,
 }
