@@ -189,5 +189,4 @@ fn signed(token: &str, key: &PublishedKey) -> Result<Claims, TokenFault> {
 }
 
 #[cfg(test)]
-#[path = "id_token_tests.rs"]
 mod tests;

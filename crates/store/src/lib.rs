@@ -15,6 +15,7 @@ pub mod authorizations;
 pub mod change;
 pub mod claims;
 pub mod connect;
+mod connect_links;
 pub mod connect_proof;
 pub mod cut;
 pub mod decisions;
@@ -58,6 +59,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         authorizations::STATEMENTS,
         change::STATEMENTS,
         connect::STATEMENTS,
+        connect_links::STATEMENTS,
         connect_proof::STATEMENTS,
         cut::STATEMENTS,
         decisions::STATEMENTS,

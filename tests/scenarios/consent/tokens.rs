@@ -104,7 +104,7 @@ async fn b71_keys_that_are_not_there_let_nobody_in() -> Result<()> {
         ("keys", json!({ "type": "keys", "mode": "empty" }), "id_token_key_unknown"),
         ("keys", json!({ "type": "keys", "mode": "other" }), "id_token_key_unknown"),
         ("keys", json!({ "type": "keys", "mode": "huge" }), "login_unavailable"),
-        ("keys", json!({ "type": "delayReply", "ms": 20_000 }), "login_unavailable"),
+        ("keys", json!({ "type": "delayReply", "ms": 60_000 }), "login_unavailable"),
         ("keys", json!({ "type": "respond", "status": 503 }), "login_unavailable"),
         ("keys", json!({ "type": "respond", "status": 200, "body": "<html>" }), "login_unavailable"),
         ("token", json!({ "type": "respond", "status": 503 }), "login_unavailable"),

@@ -176,7 +176,7 @@ async fn serve(tester: &Tester, store: &Store, sealing_key: PathBuf) -> Result<U
             graph: microsoft,
             client_id: msgraph_sim::DEMO_SIGN_IN_APP.to_string(),
             scopes: vec!["User.Read".to_owned()],
-            request_timeout: std::time::Duration::from_secs(5),
+            request_timeout: std::time::Duration::from_secs(15),
             extra_root_pem: None,
         })?,
         app: msgraph_sim::DEMO_APP.to_string(),
