@@ -11,17 +11,15 @@ use tandem_domain::job::JobType;
 use tandem_domain::{AccountId, TenantId};
 use tandem_graph::{ErrorClass, GraphError, TokenErrorKind, Unusable};
 use tandem_runtime::chain;
+use tandem_store::StoreError;
 use tandem_store::authorizations::{self, Stored};
-use tandem_store::claims::{Claim, Ending};
-use tandem_store::parking::{self, PutBack};
+use tandem_store::claims::Claim;
 use tandem_store::wanted::Snapshot;
-use tandem_store::{StoreError, users};
 use tokio::sync::Mutex;
 
+use crate::Shared;
 use crate::job::REQUIRED_ROLES;
-use crate::journal::{Journal, announce};
 use crate::who::NoClient;
-use crate::{Shared, finish};
 
 /// Shut while the provider's own credential is refused: nobody asks Microsoft for anything but whether it works again.
 #[derive(Debug, Default)]
@@ -222,32 +220,6 @@ pub(crate) async fn met(
         _ => text,
     };
     Ok(Met::Failed(code, text))
-}
-
-/// Puts a claimed job back into the queue, uncounted: nothing of it is decided, and what it has done stays on record.
-pub(crate) async fn put_back(
-    shared: &Shared,
-    journal: &Journal,
-    claim: &Claim,
-    text: &str,
-) -> Result<(), StoreError> {
-    let why = Reason::OwnCredential.as_str();
-    let mut tx = journal.begin("jobs.put_back").await?;
-    match parking::put_back(&mut tx, claim, why, text).await? {
-        PutBack::Queued(event) => {
-            announce(shared, &mut tx, std::slice::from_ref(&event)).await?;
-            tracing::info!(account = %claim.account, job = %claim.job, reason = why, "job waits in the queue again");
-        }
-        PutBack::GivenUpFor(waiting, merged) => {
-            announce(shared, &mut tx, merged.as_slice()).await?;
-            users::cancelled(&mut tx, claim.account, claim.job).await?;
-            finish::end(shared, &mut tx, claim, &Ending::cancelled()).await?;
-            tracing::info!(account = %claim.account, job = %claim.job, waiting = %waiting, reason = why, "job given up for the one that waits");
-        }
-    }
-    tx.commit().await?;
-    shared.bell.ring();
-    Ok(())
 }
 
 /// Something good was seen by a job whose authorization was not known to be well.

@@ -26,10 +26,11 @@ use crate::finish::{self, Work};
 use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::orders::Order;
+use crate::park::{self, Because};
 use crate::results;
 use crate::step::Hands;
 use crate::who::NoClient;
-use crate::{Shared, confirm, discovery, observe, park};
+use crate::{Shared, confirm, discovery, observe};
 
 /// Why a job as a whole could not work.
 #[derive(Debug)]
@@ -112,9 +113,13 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
         Err(JobError::Store(error)) => return Err(error),
         Err(JobError::Whole { code, text }) => match authority::met(&shared, &claim, code, text).await? {
             Met::Failed(code, text) => failed(code, text),
-            Met::Waits(text) => return authority::put_back(&shared, &journal, &claim, &text).await,
+            Met::Waits(text) => {
+                return park::put_back(&shared, &claim, &journal, Because::OwnCredential, &text).await;
+            }
         },
-        Err(JobError::Waits { text }) => return authority::put_back(&shared, &journal, &claim, &text).await,
+        Err(JobError::Waits { text }) => {
+            return park::put_back(&shared, &claim, &journal, Because::OwnCredential, &text).await;
+        }
         Err(JobError::Refused { code, text, difference }) => {
             if !difference.is_empty() {
                 journal.note("plan_changed", json!(difference)).await?;
@@ -123,7 +128,7 @@ pub(crate) async fn run(shared: Arc<Shared>, claim: Claim, lease: Arc<Lease>) ->
             failed(code, text)
         }
         Err(JobError::Parked { wait, text }) => {
-            return park::put_back(&shared, &claim, &journal, wait, &text).await;
+            return park::put_back(&shared, &claim, &journal, Because::Throttled(wait), &text).await;
         }
         Err(JobError::Cancelled { text }) => {
             journal.note("cancelled", json!({ "detail": text })).await?;

@@ -119,12 +119,27 @@ impl Broker {
         let pid = self.server.as_ref().and_then(Child::id).context("the broker runs")?;
         let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().await?;
         anyhow::ensure!(sent.success(), "kill -s {name}");
+        // the signal reaches one thread after the other, and a thread that still runs may answer once more
+        while name == "STOP" && !all_stopped(pid)? {
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 
     pub(crate) fn wipe(&self) -> anyhow::Result<()> {
         Ok(std::fs::remove_dir_all(self.store())?)
     }
+}
+
+/// Whether every thread of a process is stopped (proc(5): state `T`, behind the name in parentheses).
+fn all_stopped(pid: u32) -> anyhow::Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
+        if !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests find the broker's program through the environment")]
