@@ -40,6 +40,11 @@ impl Now {
         Self { wall, mono }
     }
 
+    /// Microseconds since 1970.
+    pub(crate) fn micros(self) -> i64 {
+        i64::try_from(self.wall.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
+    }
+
     /// Seconds since 1970.
     pub(crate) fn unix(self) -> i64 {
         self.wall.unix_timestamp()

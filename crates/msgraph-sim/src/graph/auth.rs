@@ -42,8 +42,8 @@ pub(crate) fn authorize(
     if claims.aud != GRAPH {
         return Err(GraphError::unauthenticated("Access token validation failure. Invalid audience."));
     }
-    if claims.iat < tenant.tokens_valid_from {
-        return Err(GraphError::revoked(tenant.tokens_valid_from));
+    if claims.issued() <= tenant.tokens_revoked {
+        return Err(GraphError::revoked(tenant.tokens_revoked / 1_000_000 + 1));
     }
     if claims.delegated() {
         return person(claims, route, tenant, &settings.delegated);

@@ -10,7 +10,7 @@ use super::errors::LoginError;
 use super::keys::CONSUMERS;
 use super::people::refuse_disabled;
 use super::token::{unavailable, uncached};
-use super::tokens::{self, Claims, GRAPH};
+use super::tokens::{self, Claims, GRAPH, token_id};
 use super::{Asked, client, id_token};
 use crate::clock::Now;
 use crate::model::apps::App;
@@ -52,7 +52,7 @@ pub(crate) fn issue(
     let settings = state.settings();
     let change = &asked.change.access;
     let lifetime = change.lifetime_seconds.unwrap_or(settings.token_lifetime_seconds);
-    let uti = b64url(state.ids.uuid().as_bytes());
+    let uti = token_id(state.ids.uuid(), now);
     let access = access_claims(issue, &user, change.tid.unwrap_or(grant.tid), lifetime, uti.clone(), now);
     let access = tokens::access(&state.keys, grant.tid, &access, change);
     let mut body = json!({

@@ -28,7 +28,8 @@ pub(crate) fn token(
         .filter(|grant| grant.app == app.spec.app_id && place.holds(grant.tid))
         .ok_or_else(|| invalid(70_000, "Provided grant is invalid or malformed."))?;
     let proof = redeem::authenticated(&app, grant.public, form, asked, now)?;
-    let revoked = state.tenant(grant.tid).is_none_or(|t| grant.auth_time < lock(&t).tokens_valid_from);
+    let revoked =
+        state.tenant(grant.tid).is_none_or(|t| grant.auth_time * 1_000_000 <= lock(&t).tokens_revoked);
     if revoked {
         let text = "The provided grant has expired due to it being revoked, a fresh auth token is needed.";
         return Err(invalid(50_173, text));

@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::client::{self, Form, required};
 use super::errors::LoginError;
-use super::tokens::{self, Claims, GRAPH};
+use super::tokens::{self, Claims, GRAPH, token_id};
 use super::{Asked, redeem, refresh};
 use crate::clock::Now;
 use crate::reply::Reply;
 use crate::state::State;
-use crate::util::{b64url, lock};
+use crate::util::lock;
 
 /// The default entry of `wids` in tokens of applications.
 const APP_WIDS: uuid::Uuid = uuid::uuid!("0997a1d0-0d1d-4acb-b408-d5ca73121e90");
@@ -104,7 +104,7 @@ fn client_credentials(
         sub: principal.object_id.to_string(),
         tid,
         upn: None,
-        uti: b64url(state.ids.uuid().as_bytes()),
+        uti: token_id(state.ids.uuid(), now),
         ver: "1.0".to_owned(),
         wids: vec![APP_WIDS],
     };

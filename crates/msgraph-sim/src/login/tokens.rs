@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::keys::{Keys, Ready};
+use crate::clock::Now;
 use crate::switchboard::changes::TokenChange;
-use crate::util::{b64url, lock, merge};
+use crate::util::{b64url, from_b64url, lock, merge};
 
 /// The audience of every access token the simulator issues.
 pub(crate) const GRAPH: &str = "https://graph.microsoft.com";
@@ -49,10 +50,22 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// Microseconds since 1970 when the token was issued: `iat` counts seconds, and a token issued right after a
+    /// revocation is as good as any.
+    pub(crate) fn issued(&self) -> i64 {
+        let head = from_b64url(&self.uti).and_then(|id| id.first_chunk().copied());
+        head.map_or(self.iat * 1_000_000, i64::from_be_bytes)
+    }
+
     /// Whether a person stands behind the token.
     pub(crate) fn delegated(&self) -> bool {
         self.idtyp == "user"
     }
+}
+
+/// The unique id of a token issued now; opaque to everybody else.
+pub(crate) fn token_id(id: Uuid, now: Now) -> String {
+    b64url([now.micros().to_be_bytes().as_slice(), id.as_bytes()].concat())
 }
 
 /// Tokens whose signature was found good.

@@ -44,8 +44,8 @@ pub(crate) struct Tenant {
     pub(crate) policies: PolicyBook,
     pub(crate) principals: HashMap<Uuid, Principal>,
     pub(crate) operations: Operations,
-    /// Tokens issued before this second are not accepted any more.
-    pub(crate) tokens_valid_from: i64,
+    /// Tokens issued up to this moment, in microseconds since 1970, are not accepted any more.
+    pub(crate) tokens_revoked: i64,
     due: BinaryHeap<Reverse<(Instant, u64, Due)>>,
     scheduled: u64,
 }
@@ -65,7 +65,7 @@ impl Tenant {
             policies: PolicyBook::default(),
             principals: HashMap::new(),
             operations: Operations::default(),
-            tokens_valid_from: 0,
+            tokens_revoked: 0,
             due: BinaryHeap::new(),
             scheduled: 0,
         }

@@ -104,8 +104,8 @@ pub(crate) async fn withdraw(
 /// Tokens issued until now are refused with a claims challenge.
 pub(crate) async fn revoke_tokens(Shared(state): App, Path(tid): Path<Uuid>) -> Answer {
     on(&state, tid, |tenant, now| {
-        tenant.tokens_valid_from = now.unix() + 1;
-        Ok(Json(json!({ "validFrom": tenant.tokens_valid_from })))
+        tenant.tokens_revoked = now.micros();
+        Ok(Json(json!({ "validFrom": now.unix() + 1 })))
     })
 }
 
