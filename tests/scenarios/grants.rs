@@ -20,6 +20,8 @@ fn stoic() -> TeamsSyncSettings {
 }
 
 async fn roles(tester: &mut Tester, settings: &TeamsSyncSettings) -> Result<()> {
+    // the waits of these ladders are long on purpose, and a user deferred on a busy machine follows them
+    tester.patience = Duration::from_secs(180);
     tester.debouncer().await?;
     tester.teams_sync(settings).await?;
     tester.sync_log().await
@@ -287,6 +289,7 @@ async fn in_the_middle(
     act: impl AsyncFn(&Tester, &Account) -> Result<()>,
 ) -> Result<Account> {
     let account = tester.account(12).await?;
+    tester.patience = Duration::from_secs(180);
     tester.settings(&json!({ "operationLatencyMs": 400 })).await?;
     tester.debouncer().await?;
     tester.teams_sync(&TeamsSyncSettings { in_flight: 1, ..stoic() }).await?;

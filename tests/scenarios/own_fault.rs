@@ -18,6 +18,7 @@ fn patient() -> TeamsSyncSettings {
 }
 
 async fn roles(tester: &mut Tester) -> Result<()> {
+    tester.patience = Duration::from_secs(180);
     tester.debouncer().await?;
     tester.teams_sync(&patient()).await?;
     tester.sync_log().await
@@ -91,6 +92,7 @@ async fn f47_a_credential_that_ends_in_the_middle_of_a_job_loses_and_repeats_not
     let mut refused = expired();
     refused["skip"] = json!(1);
     tester.fault(&refused).await?;
+    tester.patience = Duration::from_secs(180);
     tester.debouncer().await?;
     tester.teams_sync(&TeamsSyncSettings { in_flight: 1, ..patient() }).await?;
     tester.sync_log().await?;

@@ -222,10 +222,11 @@ async fn work(
         outside: &outside,
         order: &order,
     };
-    let state = finish::write(shared, journal, &work).await?;
-    if matches!(state, JobState::Succeeded | JobState::Partly) {
+    if executed.abort.is_none() && !executed.halted {
+        // before the end is written: whoever sees the end finds the state that it proves
         authority::seen_by_job(shared, claim, &snapshot, &Observation::JobWorked).await?;
     }
+    finish::write(shared, journal, &work).await?;
     failpoint::hit("wrk.after_finish_before_ack");
     Ok(())
 }
