@@ -116,7 +116,31 @@ impl Profile {
     /// Names of the fields in which two profiles differ, in the order of [`Self::FIELDS`].
     #[must_use]
     pub fn changed_fields(&self, after: &Self) -> Vec<&'static str> {
-        Self::FIELDS.into_iter().filter(|name| self.field(name) != after.field(name)).collect()
+        Self::FIELDS
+            .into_iter()
+            .zip(self.equal(after))
+            .filter(|(_, equal)| !equal)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// Whether each field is equal, in the order of [`Self::FIELDS`].
+    fn equal(&self, other: &Self) -> [bool; Self::FIELDS.len()] {
+        [
+            self.display_name == other.display_name,
+            self.email == other.email,
+            self.did_numbers == other.did_numbers,
+            self.extension == other.extension,
+            self.voicemail_enabled == other.voicemail_enabled,
+            self.voicemail_email == other.voicemail_email,
+            self.forward_all == other.forward_all,
+            self.forward_busy == other.forward_busy,
+            self.forward_no_answer == other.forward_no_answer,
+            self.dnd == other.dnd,
+            self.follow_me == other.follow_me,
+            self.enabled == other.enabled,
+            self.login_name == other.login_name,
+        ]
     }
 
     /// The named fields alone, as a JSON object: the narrow `before` and `after` of a change.
@@ -130,8 +154,13 @@ impl Profile {
     /// It is the head of a SHA-256 over the JSON form: stable between releases as long as the fields are.
     #[must_use]
     pub fn digest(&self) -> i64 {
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &json);
+        Self::digest_of(&serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// The digest of the profile whose JSON form this is, for a caller that has the form already.
+    #[must_use]
+    pub fn digest_of(json: &str) -> i64 {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, json.as_bytes());
         let mut head = [0_u8; 8];
         head.copy_from_slice(&hash.as_ref()[..8]);
         i64::from_be_bytes(head)
@@ -169,6 +198,19 @@ mod tests {
         names.sort_unstable();
         fields.sort_unstable();
         assert_eq!(names, fields);
+
+        // each field alone is found under its own name
+        for name in Profile::FIELDS {
+            let mut other = json.clone();
+            other[name] = match &json[name] {
+                serde_json::Value::Bool(on) => (!on).into(),
+                serde_json::Value::Array(_) => serde_json::json!(["+15550100"]),
+                _ if name == "follow_me" => serde_json::json!(["1001"]),
+                _ => "x".into(),
+            };
+            let other: Profile = serde_json::from_value(other).unwrap();
+            assert_eq!(Profile::default().changed_fields(&other), [name]);
+        }
 
         let before = Profile::default();
         let after = Profile { dnd: true, forward_all: Some("1001".into()), ..Profile::default() };
