@@ -26,7 +26,7 @@ pub(crate) struct Body {
 impl Body {
     pub(crate) fn of(profile: Profile) -> Result<Self, serde_json::Error> {
         let json = serde_json::to_string(&profile)?;
-        let digest = profile.digest();
+        let digest = Profile::digest_of(&json);
         Ok(Self { profile, json, digest })
     }
 }
@@ -53,6 +53,16 @@ pub(crate) struct Judged<'e> {
     pub(crate) changes: Vec<NewChange>,
     /// Edits older than what is stored: the next read looks again.
     pub(crate) left: usize,
+}
+
+impl Judged<'_> {
+    /// Adds what was judged elsewhere.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.writes.append(&mut other.writes);
+        self.found.append(&mut other.found);
+        self.changes.append(&mut other.changes);
+        self.left += other.left;
+    }
 }
 
 /// When something was noticed, and when it was saved, where the source tells.

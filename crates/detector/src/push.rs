@@ -6,6 +6,7 @@
 
 mod accounts;
 mod body;
+mod group;
 mod limits;
 mod problem;
 mod routes;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::metrics::Metrics;
 use crate::push::accounts::Accounts;
 use crate::push::limits::{Buckets, Lanes};
+use crate::push::take::Queue;
 use crate::source::Nudges;
 use crate::{Parts, PushSettings};
 
@@ -57,6 +59,7 @@ pub(crate) struct App {
     accounts: Accounts,
     buckets: Buckets,
     lanes: Lanes,
+    queue: Queue,
     bodies: body::Budget,
     timing: Timing,
     after_due: Duration,
@@ -86,6 +89,7 @@ pub(crate) async fn start(
         accounts: Accounts::new(parts.store.clone(), settings.secrets_dir.clone(), &ctx.ids),
         buckets: Buckets::new(settings.rate_per_second),
         lanes: Lanes::default(),
+        queue: take::queue(),
         bodies: body::Budget::default(),
         timing,
         after_due,

@@ -10,13 +10,11 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::announce::{SaveError, carry_out, tell};
+use crate::announce::{CHUNK, SaveError, Spans, carry_out, tell};
 use crate::changes::{self, Body, Edit, Times};
 use crate::losses::Verdict;
 use crate::reading::{ReadError, Reader};
 
-/// Rows worked on in one statement, and rows of small accounts that share a transaction.
-const CHUNK: usize = 500;
 /// Tries of a transaction that loses a race.
 const TRIES: u32 = 3;
 
@@ -139,9 +137,7 @@ impl Saver<'_> {
             told.extend(gone);
             self.mark(&mut tx, *account, &work.marked).await?;
         }
-        for changes in told.chunks(CHUNK) {
-            tell(&mut tx, &self.reader.announcer, &self.reader.name, changes).await?;
-        }
+        tell(&mut tx, &self.reader.announcer, &self.reader.name, &told, &Spans::new()).await?;
         done.changes += told.len() as u64;
         tx.commit().await?;
         Ok(done)
@@ -163,7 +159,7 @@ impl Saver<'_> {
             let probes: Vec<_> = edits.iter().map(Edit::probe).collect();
             let stored = profiles::compare(tx, &probes, Some(self.started_at)).await?;
             let judged = changes::judge(&edits, stored, self.times);
-            carry_out(tx, &self.reader.announcer, &self.reader.name, &judged).await?;
+            carry_out(tx, &self.reader.announcer, &self.reader.name, &judged, &Spans::new()).await?;
             done.changes += judged.changes.len() as u64;
             done.again |= judged.left > 0;
         }
@@ -220,7 +216,7 @@ fn edit(row: spool::Spooled) -> Result<Edit, SaveError> {
     Ok(Edit { account: row.account, user: row.user, body })
 }
 
-/// Whole accounts, as many to a group as together stay small.
+/// Whole accounts, as many to a group as together fit into one statement.
 fn groups(work: BTreeMap<AccountId, Work>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut weight = 0_usize;

@@ -5,6 +5,7 @@
 //! binary) the environment. A background task that ends by itself never goes unseen: it stops the process with a
 //! failing exit code.
 
+pub mod batches;
 pub mod clock;
 pub mod config;
 pub mod ctx;
@@ -16,6 +17,7 @@ pub mod lifecycle;
 pub mod telemetry;
 pub mod trace;
 
+pub use batches::Batches;
 pub use clock::{Clock, TestClock};
 pub use ctx::{BackgroundError, Ctx, Stage, TaskEnd};
 pub use error::{BoxError, chain};

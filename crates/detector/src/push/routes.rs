@@ -123,10 +123,11 @@ impl App {
         if let Some(parent) = parts.headers.get("traceparent").and_then(|value| value.to_str().ok()) {
             trace::set_parent(&span, parent);
         }
-        let message = Message { account, webhook_id: verified.webhook_id, tag, times, effect };
+        let webhook_id = verified.webhook_id;
+        let message = Message { account, webhook_id, tag, times, effect, span: span.clone() };
         // a sender that hangs up must not cut a transaction in two
         let app = Arc::clone(self);
-        let work = async move { app.take(&message).await }.instrument(span);
+        let work = async move { app.take(message).await }.instrument(span);
         let answer = self.tracker.spawn(work).await.map_err(|_| Problem::internal())?;
         answer.map(|answer| shown(account, &answer)).map_err(|error| refused(account, &error))
     }
@@ -220,9 +221,10 @@ fn refused(account: AccountId, error: &TakeError) -> Problem {
             let detail = "the account was removed; ask the provider";
             Problem::new(StatusCode::GONE, "account_gone", detail)
         }
+        TakeError::BrokenOff => Problem::internal(),
         TakeError::Save(cause) => {
             tracing::warn!(account = %account, error = %chain(error), "a push could not be recorded");
-            match cause {
+            match cause.as_ref() {
                 SaveError::Store(store) if store.retryable() => Problem::unavailable(),
                 _ => Problem::internal(),
             }

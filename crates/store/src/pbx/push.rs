@@ -1,6 +1,7 @@
 //! What the push endpoint asks: who an account is, what it promises a sender, and which messages were taken already.
 
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use tandem_domain::{AccountId, Gen};
 use time::OffsetDateTime;
 
@@ -10,21 +11,24 @@ use crate::{Store, StoreError, Tx};
 statements! {
     /// An account by name or id.
     ACCOUNT = "select account_id, name from admin.accounts where account_id = $1 or name = $2";
-    /// What the answer to a message is made of, in one look.
-    FACTS = "select g.gen, a.auto_sync, coalesce(a.paused_until > now(), false) as paused, a.quiet_ms, a.max_wait_ms,
+    /// What the answers to messages are made of, in one look. The users of all stand in one list, those of each message
+    /// from one place to another; the limit keeps the look at mappings one by key.
+    FACTS = "select i.n, g.gen, a.auto_sync, coalesce(a.paused_until > now(), false) as paused, a.quiet_ms, a.max_wait_ms,
                     w.first_change_at,
-                    exists (select 1 from admin.mappings m
-                             where m.account_id = g.account_id and m.pbx_user_id = any ($3)) as mapped,
+                    (select true from admin.mappings m
+                      where m.account_id = g.account_id and m.pbx_user_id = any (($5::text[])[i.first:i.last]) limit 1) is not null as mapped,
                     r.body_digest, r.gen as receipt_gen, r.changed, r.due_at, r.starts_by, r.waiting
-               from change.generations g
+               from unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[])
+                      with ordinality as i (account_id, webhook_id, first, last, n)
+               join change.generations g on g.account_id = i.account_id
                join admin.accounts a on a.account_id = g.account_id
                left join queue.windows w on w.account_id = g.account_id
-               left join pbx.push_receipts r on r.account_id = g.account_id and r.webhook_id = $2
-              where g.account_id = $1";
-    /// Notes a message as taken, with its answer.
+               left join pbx.push_receipts r on r.account_id = g.account_id and r.webhook_id = i.webhook_id";
+    /// Notes messages as taken, with their answers.
     RECEIPT = "insert into pbx.push_receipts
                  (account_id, webhook_id, body_digest, gen, changed, due_at, starts_by, waiting)
-               values ($1, $2, $3, $4, $5, $6, $7, $8)";
+               select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::bigint[], $5::integer[],
+                                    $6::timestamptz[], $7::timestamptz[], $8::text[])";
     /// Forgets receipts that no message can ask for any more.
     EXPIRE = "delete from pbx.push_receipts where (account_id, webhook_id) in
                 (select account_id, webhook_id from pbx.push_receipts
@@ -85,25 +89,54 @@ pub async fn account(
     Ok(row.map(|row| (AccountId(row.get("account_id")), row.get("name"))))
 }
 
-/// What the answer to a message is made of; `None` when the account is gone. Ask under the account's lock.
+/// A message to look at.
+#[derive(Clone, Debug)]
+pub struct Asked<'m> {
+    /// Whose.
+    pub account: AccountId,
+    /// Its id.
+    pub webhook_id: &'m str,
+    /// The users it changes.
+    pub users: Vec<&'m str>,
+}
+
+/// What the answers to messages are made of, by the place of the message; `None` where the account is gone. Ask under the
+/// accounts' locks.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn facts(
-    tx: &mut Tx,
-    account: AccountId,
-    webhook_id: &str,
-    users: &[&str],
-) -> Result<Option<Facts>, StoreError> {
+pub async fn facts(tx: &mut Tx, asked: &[Asked<'_>]) -> Result<Vec<Option<Facts>>, StoreError> {
     let failed = tx.failed();
-    let row = sqlx::query(FACTS)
-        .bind(account.0)
-        .bind(webhook_id)
+    let mut users: Vec<&str> = Vec::new();
+    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
+    let place = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    for message in asked {
+        // places count from 1, and the last is included
+        firsts.push(place(users.len() + 1));
+        users.extend(&message.users);
+        lasts.push(place(users.len()));
+    }
+    let rows = sqlx::query(FACTS)
+        .bind(asked.iter().map(|message| message.account.0).collect::<Vec<_>>())
+        .bind(asked.iter().map(|message| message.webhook_id).collect::<Vec<_>>())
+        .bind(firsts)
+        .bind(lasts)
         .bind(users)
-        .fetch_optional(&mut **tx)
+        .fetch_all(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(row.map(|row| Facts {
+    let mut found: Vec<Option<Facts>> = asked.iter().map(|_| None).collect();
+    for row in &rows {
+        let place = usize::try_from(row.get::<i64, _>("n") - 1).unwrap_or(usize::MAX);
+        if let Some(slot) = found.get_mut(place) {
+            *slot = Some(facts_of(row));
+        }
+    }
+    Ok(found)
+}
+
+fn facts_of(row: &PgRow) -> Facts {
+    Facts {
         generation: row.get("gen"),
         auto_sync: row.get("auto_sync"),
         paused: row.get("paused"),
@@ -121,30 +154,40 @@ pub async fn facts(
             };
             (digest, answer)
         }),
-    }))
+    }
 }
 
-/// Notes a message as taken, in the transaction of its effect.
+/// A message that was taken.
+#[derive(Clone, Debug)]
+pub struct Receipt<'m> {
+    /// Whose.
+    pub account: AccountId,
+    /// Its id.
+    pub webhook_id: &'m str,
+    /// What tells it from another message under the same id.
+    pub tag: &'m [u8],
+    /// What it was answered.
+    pub answer: Answer,
+}
+
+/// Notes messages as taken, in the transaction of their effects.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn keep_receipt(
-    tx: &mut Tx,
-    account: AccountId,
-    webhook_id: &str,
-    body_digest: &[u8],
-    answer: &Answer,
-) -> Result<(), StoreError> {
+pub async fn keep_receipts(tx: &mut Tx, receipts: &[Receipt<'_>]) -> Result<(), StoreError> {
+    if receipts.is_empty() {
+        return Ok(());
+    }
     let failed = tx.failed();
     sqlx::query(RECEIPT)
-        .bind(account.0)
-        .bind(webhook_id)
-        .bind(body_digest)
-        .bind(answer.generation)
-        .bind(answer.changed)
-        .bind(answer.due_at)
-        .bind(answer.starts_by)
-        .bind(answer.waiting.as_deref())
+        .bind(receipts.iter().map(|r| r.account.0).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.webhook_id).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.tag).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.answer.generation).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.answer.changed).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.answer.due_at).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.answer.starts_by).collect::<Vec<_>>())
+        .bind(receipts.iter().map(|r| r.answer.waiting.as_deref()).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
