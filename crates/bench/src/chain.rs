@@ -29,7 +29,7 @@ pub(crate) const SIZE: usize = 50;
 pub(crate) const ACCOUNTS: usize = 1_000;
 pub(crate) const USERS: u32 = 200;
 /// Messages on their way at once.
-const SENDERS: usize = 8;
+const SENDERS: usize = 32;
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// One run.

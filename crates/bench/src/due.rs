@@ -20,13 +20,20 @@ pub(crate) struct Run {
     pub(crate) p99: f64,
 }
 
-/// 10,000 accounts due in the same second. No tenant is bound, so each job ends as soon as it has looked: what is
-/// measured is the way from the due time to the claim, beside the work of ending jobs.
+/// 10,000 accounts due in the same second. Microsoft knows none of their tenants, so each job ends when it has asked for a
+/// token: what is measured is the way from the due time to the claim, beside the work of jobs that begin and end.
 pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let stage = servers.stage().await?;
     let fleet = Fleet::new(ACCOUNTS, 1);
     fleet.seed(&stage.owner).await?;
     // changes and windows as the debouncer would have left them, due within one second, three seconds from now
+    sqlx::query(
+        "insert into vault.authorizations (account_id, tenant_id, client_id, state, bound_by)
+         select account_id, gen_random_uuid(), $1, 'healthy', 'bench' from admin.accounts",
+    )
+    .bind(msgraph_sim::DEMO_APP.to_string())
+    .execute(&stage.owner)
+    .await?;
     sqlx::raw_sql(
         "update change.generations set gen = 1, changed_at = now();
          insert into change.log (account_id, gen, pbx_user_id, kind, fields, source, detected_at)
@@ -66,6 +73,12 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
             .await?;
     let run = Run { p50: percentile(&waits, 0.5), p99: percentile(&waits, 0.99) };
     say(&format!("  p50 {:.2} s, p99 {:.2} s, last cut after {cut:.2} s", run.p50, run.p99));
+    // the worker is not stopped in the midst of thousands of jobs
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while stage.number("select count(*) from queue.jobs where finished_at is null").await? > 0 {
+        ensure!(Instant::now() < deadline, "jobs do not end");
+        sleep(Duration::from_millis(250)).await;
+    }
     end(&ctx).await?;
     microsoft.sim.shutdown().await;
     servers.clear(stage).await?;

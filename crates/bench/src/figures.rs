@@ -113,7 +113,7 @@ async fn chain_figures(servers: &Servers, runs: usize) -> Result<Vec<Figure>> {
             target: Target::AtLeast(0.3),
             runs: of(|run| run.rate / run.floor),
             note: format!(
-                "two bulks of 50 users for each account, 8 requests at once; floor {floor:.0} rows/s"
+                "two bulks of 50 users for each account, 32 requests at once; floor {floor:.0} rows/s"
             ),
         },
         Figure {

@@ -9,7 +9,7 @@ use tandem_runtime::health::Check;
 use tandem_runtime::{BoxError, Ctx, chain, trace};
 use tandem_store::claims::{self, Beat, Claim};
 use tandem_store::{Store, StoreError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -38,7 +38,9 @@ pub(crate) struct Worker {
     auto: Arc<Semaphore>,
     manual: Arc<Semaphore>,
     in_hand: Mutex<HashMap<JobId, InHand>>,
-    passing: tokio::sync::Mutex<()>,
+    /// Held by the one claim pass there may be; jobs begin between two passes, so that thousands that are due together
+    /// are all claimed before the work of the first takes the database.
+    passing: RwLock<()>,
     freed: Notify,
     check: Check,
 }
@@ -52,7 +54,7 @@ impl Worker {
             shared,
             ctx: ctx.clone(),
             in_hand: Mutex::new(HashMap::new()),
-            passing: tokio::sync::Mutex::new(()),
+            passing: RwLock::new(()),
             freed: Notify::new(),
             check: ctx.health.register("teams-sync.claim"),
         }
@@ -60,7 +62,7 @@ impl Worker {
 
     /// Claims what waits, as far as there are permits. Manual jobs have permits of their own.
     pub(crate) async fn claim_pass(self: &Arc<Self>) -> Result<(), StoreError> {
-        let _one_at_a_time = self.passing.lock().await;
+        let _one_at_a_time = self.passing.write().await;
         for (job_type, slots) in [(JobType::Manual, &self.manual), (JobType::Auto, &self.auto)] {
             loop {
                 if self.ctx.shutdown.is_cancelled() {
@@ -126,6 +128,7 @@ impl Worker {
             "teams-sync.job",
             async move {
                 let _permit = permit;
+                drop(worker.passing.read().await);
                 let lost = lease.lost.clone();
                 let outcome = tokio::select! {
                     outcome = job::run(Arc::clone(&worker.shared), claim, lease) => outcome,
