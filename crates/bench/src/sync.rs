@@ -45,9 +45,11 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     };
     worker(&ctx, &stage, graph(microsoft.sim.base_url(), PRESSURE)?, &settings).await?;
     microsoft.counted().await?;
+    servers.count_statements(&stage).await?;
     all.changed(&stage, 1, USERS).await?;
     let (state, seconds, counts) = all.ended(&stage, Duration::from_secs(120)).await?;
     ensure!(state == "succeeded", "the first sync ended {state}: {counts}");
+    servers.tell_statements(&stage).await?;
     let first: u64 = microsoft.counted().await?.values().sum();
     let writes = f64::from(USERS);
     let by_budget = (pages as f64 + 2.0 * writes) / f64::from(PRESSURE.rate_per_s);

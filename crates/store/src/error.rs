@@ -1,5 +1,7 @@
 //! What can go wrong with the database, as far as callers can act on it.
 
+use std::sync::Arc;
+
 /// A failed piece of database work. Display names the work, the cause is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -55,6 +57,15 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// It was one transaction with other work, and that failed.
+    #[error("{work}: failed as part of a transaction")]
+    Together {
+        /// Name of the work.
+        work: &'static str,
+        /// Why the transaction failed.
+        #[source]
+        source: Arc<StoreError>,
+    },
     /// The schema could not be brought up to date.
     #[error("migrating the database")]
     Migrate(#[source] Box<sqlx::migrate::MigrateError>),
@@ -86,7 +97,11 @@ impl StoreError {
     /// Whether the same work may succeed when tried again soon.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })
+        match self {
+            Self::Unavailable { .. } | Self::Conflict { .. } => true,
+            Self::Together { source, .. } => source.retryable(),
+            _ => false,
+        }
     }
 
     /// The constraint that refused the data, if one did.

@@ -18,7 +18,8 @@ statements! {
     /// Records an intent; the unique indexes refuse it while the user or the number is locked.
     OPEN = "insert into sync.intents (intent_id, account_id, job_id, epoch, step, pbx_user_id, microsoft_user, action, number,
                                       policy_type, policy_name, state, client_request_id, next_look)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sent', $12, clock_timestamp() + $13 * interval '1 ms')";
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sent', $12, clock_timestamp() + $13 * interval '1 ms')
+            on conflict do nothing";
     /// Notes the operation of an accepted write.
     ACCEPTED = "update sync.intents set state = 'accepted', operation = $2, request_id = $3, accepted_at = clock_timestamp(),
                        next_look = clock_timestamp() + $4 * interval '1 ms'
@@ -121,12 +122,8 @@ pub async fn open(tx: &mut Tx, intent: &NewIntent<'_>) -> Result<bool, StoreErro
         .bind(millis(intent.look_after))
         .execute(&mut **tx)
         .await
-        .map_err(failed);
-    match done {
-        Ok(_) => Ok(true),
-        Err(error) if error.constraint().is_some_and(|c| c.starts_with("intents_lock_")) => Ok(false),
-        Err(error) => Err(error),
-    }
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Notes the operation of an accepted write.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tandem_domain::job::JobType;
 use tandem_domain::ladder::DeferReason;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use crate::Shared;
 use crate::explain;
-use crate::journal::Journal;
+use crate::journal::{Journal, write};
 use crate::lease::Lease;
 
 /// Once a successor waits, an operation is not followed for longer than this.
@@ -127,34 +128,33 @@ impl Hands {
     }
 
     async fn open_intent(&self, step: &Step, id: Uuid, client_request_id: Uuid) -> Result<bool, StoreError> {
-        let (policy_type, policy_name) = match &step.action {
-            Action::AssignPolicy { policy_type, name, .. } | Action::UnassignPolicy { policy_type, name } => {
-                (Some(policy_type.0.as_str()), Some(name.as_str()))
-            }
-            Action::AssignNumber { .. } | Action::UnassignNumber { .. } => (None, None),
-        };
-        let new = NewIntent {
-            id,
-            account: self.journal.account,
-            job: self.journal.job,
-            epoch: self.journal.epoch,
-            step: step.no,
-            user: &step.user,
-            oid: step.oid,
-            action: step.action.kind(),
-            number: step.action.number().map(tandem_domain::Number::as_str),
-            policy_type,
-            policy_name,
-            client_request_id,
-            look_after: self.shared.settings.intent_patience,
-        };
-        let mut tx = self.journal.begin("intents.open").await?;
-        if !intents::open(&mut tx, &new).await? {
-            return Ok(false);
-        }
         let event = self.event(step, "sent", None, json!({ "client_request_id": client_request_id }));
-        self.journal.commit(tx, vec![event]).await?;
-        Ok(true)
+        let (account, job, epoch) = (self.journal.account, self.journal.job, self.journal.epoch);
+        let look_after = self.shared.settings.intent_patience;
+        let step = step.clone();
+        let open = write(move |tx| {
+            async move {
+                let (policy_type, policy_name) = policy_of(&step.action);
+                let new = NewIntent {
+                    id,
+                    account,
+                    job,
+                    epoch,
+                    step: step.no,
+                    user: &step.user,
+                    oid: step.oid,
+                    action: step.action.kind(),
+                    number: step.action.number().map(tandem_domain::Number::as_str),
+                    policy_type,
+                    policy_name,
+                    client_request_id,
+                    look_after,
+                };
+                intents::open(tx, &new).await
+            }
+            .boxed()
+        });
+        self.journal.write(open, event).await
     }
 
     async fn send(&self, step: &Step, id: Uuid) -> Result<Sent, GraphError> {
@@ -197,11 +197,22 @@ impl Hands {
         operation: &OperationRef,
         ids: &RequestIds,
     ) -> Result<(), StoreError> {
-        let mut tx = self.journal.begin("intents.accepted").await?;
         let patience = self.shared.settings.intent_patience;
-        intents::accepted(&mut tx, intent, operation.as_str(), ids.request_id.as_deref(), patience).await?;
         let event = self.event(step, "accepted", Some(ids), json!({ "operation": operation.as_str() }));
-        self.journal.commit(tx, vec![event]).await
+        let (operation, request_id) = (operation.as_str().to_owned(), ids.request_id.clone());
+        self.journal
+            .write(
+                write(move |tx| {
+                    async move {
+                        intents::accepted(tx, intent, &operation, request_id.as_deref(), patience).await?;
+                        Ok(true)
+                    }
+                    .boxed()
+                }),
+                event,
+            )
+            .await?;
+        Ok(())
     }
 
     /// Polls an operation until it ends or patience does; then the user is deferred and the intent stays locked.
@@ -250,11 +261,16 @@ impl Hands {
     async fn not_sent(&self, step: &Step, intent: Uuid, error: &GraphError) -> Result<StepEnd, StoreError> {
         let text = tandem_runtime::chain(error);
         if error.effect() == tandem_graph::Effect::Unknown {
-            let mut tx = self.journal.begin("intents.unknown").await?;
-            // the first of the two equal reads follows at once
-            intents::unknown(&mut tx, intent, &text, Duration::ZERO).await?;
             let event = self.event(step, "unknown", error.ids(), json!({ "detail": text }));
-            self.journal.commit(tx, vec![event]).await?;
+            let lost = write(move |tx| {
+                async move {
+                    // the first of the two equal reads follows at once
+                    intents::unknown(tx, intent, &text, Duration::ZERO).await?;
+                    Ok(true)
+                }
+                .boxed()
+            });
+            self.journal.write(lost, event).await?;
             let text = "the reply to a change was lost; reading will show whether it was made".to_owned();
             return Ok(StepEnd::Deferred { reason: DeferReason::OutcomeUnknown, text });
         }
@@ -285,13 +301,19 @@ impl Hands {
         ids: Option<&RequestIds>,
         detail: Option<&str>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.journal.begin("intents.done").await?;
-        let request_id = ids.and_then(|ids| ids.request_id.as_deref());
-        intents::end(&mut tx, intent, IntentEnd::Done, detail, request_id).await?;
-        standing::stood(&mut tx, self.journal.account, step.oid, &step.user, &effect_of(&step.action))
-            .await?;
         let event = self.event(step, "done", ids, json!({}));
-        self.journal.commit(tx, vec![event]).await
+        let request_id = ids.and_then(|ids| ids.request_id.clone());
+        let (account, step, detail) = (self.journal.account, step.clone(), detail.map(str::to_owned));
+        let done = write(move |tx| {
+            async move {
+                intents::end(tx, intent, IntentEnd::Done, detail.as_deref(), request_id.as_deref()).await?;
+                standing::stood(tx, account, step.oid, &step.user, &effect_of(&step.action)).await?;
+                Ok(true)
+            }
+            .boxed()
+        });
+        self.journal.write(done, event).await?;
+        Ok(())
     }
 
     async fn end_intent(
@@ -303,11 +325,17 @@ impl Hands {
         ids: Option<&RequestIds>,
         outcome: &'static str,
     ) -> Result<(), StoreError> {
-        let mut tx = self.journal.begin("intents.end").await?;
-        let request_id = ids.and_then(|ids| ids.request_id.as_deref());
-        intents::end(&mut tx, intent, end, Some(detail), request_id).await?;
         let event = self.event(step, outcome, ids, json!({ "detail": detail }));
-        self.journal.commit(tx, vec![event]).await
+        let (detail, request_id) = (detail.to_owned(), ids.and_then(|ids| ids.request_id.clone()));
+        let ended = write(move |tx| {
+            async move {
+                intents::end(tx, intent, end, Some(&detail), request_id.as_deref()).await?;
+                Ok(true)
+            }
+            .boxed()
+        });
+        self.journal.write(ended, event).await?;
+        Ok(())
     }
 
     fn event(&self, step: &Step, outcome: &str, ids: Option<&RequestIds>, more: Value) -> NewEvent {
@@ -326,6 +354,16 @@ impl Hands {
             data.extend(more);
         }
         NewEvent { kind: "step", data }
+    }
+}
+
+/// Type and name of the policy of an action.
+fn policy_of(action: &Action) -> (Option<&str>, Option<&str>) {
+    match action {
+        Action::AssignPolicy { policy_type, name, .. } | Action::UnassignPolicy { policy_type, name } => {
+            (Some(policy_type.0.as_str()), Some(name.as_str()))
+        }
+        Action::AssignNumber { .. } | Action::UnassignNumber { .. } => (None, None),
     }
 }
 
