@@ -5,6 +5,7 @@
 //! For every row: no call before its `Retry-After` had passed, no write that was not on record, none beside an open
 //! one, no number given twice, nothing sent as a batch.
 
+mod given_up;
 mod replies;
 mod stage;
 mod tenant;

@@ -11,6 +11,7 @@
 mod authority;
 mod canary;
 mod confirm;
+mod deferring;
 mod discovery;
 mod execute;
 mod expiry;
