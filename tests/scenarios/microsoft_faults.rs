@@ -6,9 +6,11 @@
 //! one, no number given twice, nothing sent as a batch.
 
 mod given_up;
+mod numbers;
 mod replies;
 mod stage;
 mod tenant;
 mod throttling;
+mod users;
 
 use stage::{Row, play};
