@@ -6,6 +6,7 @@
 //! one, no number given twice, nothing sent as a batch.
 
 mod given_up;
+mod login;
 mod numbers;
 mod replies;
 mod stage;
