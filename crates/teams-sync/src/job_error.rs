@@ -37,6 +37,10 @@ impl From<GraphError> for JobError {
         if let ErrorClass::Throttled { retry_after, .. } = error.class() {
             return Self::Parked { wait: retry_after, text: tandem_runtime::chain(&error) };
         }
+        if error.class() == ErrorClass::Stopped {
+            // trust in the claim ended before the request began: whoever claims the job next goes on
+            return Self::Store(StoreError::Superseded { work: "jobs.read" });
+        }
         let code = match error.class() {
             ErrorClass::Token(kind) => token_code(kind),
             ErrorClass::Unauthorized => "token_rejected",
@@ -68,5 +72,18 @@ pub(crate) fn token_code(kind: TokenErrorKind) -> &'static str {
         TokenErrorKind::SignInOver => "sign_in_over",
         TokenErrorKind::Transient => "microsoft_unavailable",
         _ => "authorization_failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_might_not_start_fails_no_job() {
+        let stopped = JobError::from(GraphError::Stopped { call: "users" });
+        assert!(matches!(stopped, JobError::Store(StoreError::Superseded { .. })), "{stopped:?}");
+        let silent = JobError::from(GraphError::Timeout { call: "users", after: Duration::from_secs(20) });
+        assert!(matches!(silent, JobError::Whole { code: "microsoft_unavailable", .. }), "{silent:?}");
     }
 }
