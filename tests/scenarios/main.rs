@@ -2,6 +2,7 @@
 
 mod authorization;
 mod broker;
+mod by_hand;
 mod conflicts;
 mod consent;
 mod docs_are_true;

@@ -5,9 +5,13 @@
 //! For every row: no call before its `Retry-After` had passed, no write that was not on record, none beside an open
 //! one, no number given twice, nothing sent as a batch.
 
+mod given_up;
+mod login;
+mod numbers;
 mod replies;
 mod stage;
 mod tenant;
 mod throttling;
+mod users;
 
 use stage::{Row, play};

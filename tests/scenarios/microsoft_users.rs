@@ -308,8 +308,15 @@ async fn a_worker_that_dies_while_it_reads_leaves_a_cut_list_and_its_successor_a
     let mortal = tester.mortal_worker(fast_sync("")).await?;
     tester.request(&account, "all").await?;
     tester.until("select count(*) from sync.microsoft_users", 999).await;
+    // the page that hangs has been asked for: the successor's own pages come
+    eventually(Duration::from_secs(30), || async {
+        (tester.requests("users.list").await.ok()?.len() == 2).then_some(())
+    })
+    .await;
     drop(mortal);
-    tester.teams_sync(&fast_sync("worker-1")).await?;
+    // the successor need not be given up soon, however busy the machine is
+    let lease = Duration::from_secs(60);
+    tester.teams_sync(&TeamsSyncSettings { lease, ..fast_sync("worker-1") }).await?;
     tester.until(MANUAL_DONE, 1).await;
     let lists = readings(&tester, &account).await?;
     assert_eq!((lists[0].state.as_str(), lists[0].users), ("complete", 1202));

@@ -143,6 +143,74 @@ async fn f67_a_lost_key_parks_the_account_and_nobody_else() -> Result<()> {
     tester.finish().await
 }
 
+/// Each way in which a sealed credential does not open has its code; nothing is asked of Microsoft, nothing is written in
+/// plaintext, an alarm is counted, the neighbour goes on, and so does the account once its secret opens.
+// one thread, so that the log can be captured
+#[tokio::test]
+async fn f67_what_does_not_open_parks_its_account_with_a_code() -> Result<()> {
+    let logs = tandem_testkit::capture_logs();
+    let mut tester = Tester::start().await?;
+    tester.patience = std::time::Duration::from_secs(120);
+    let fine = tester.account(1).await?;
+    let (changed, moved, foreign) =
+        (tester.account(1).await?, tester.account(1).await?, tester.account(1).await?);
+    for (account, n) in [&changed, &moved, &foreign].into_iter().zip(1..) {
+        let app = Uuid::from_u128(OWN.as_u128() + n);
+        let certificate = register(&tester, account, app).await?;
+        keep(&tester, account, app, &certificate).await?;
+    }
+    let admin = tester.admin.clone();
+    let of = async |account: &Account| -> Result<Vec<u8>> {
+        let query = sqlx::query_scalar("select sealed from vault.secrets where account_id = $1");
+        Ok(query.bind(account.id.0).fetch_one(&admin).await?)
+    };
+    let put = async |account: &Account, sealed: &[u8]| -> Result<()> {
+        let query = sqlx::query("update vault.secrets set sealed = $2 where account_id = $1");
+        query.bind(account.id.0).bind(sealed).execute(&admin).await?;
+        Ok(())
+    };
+    let kept = [of(&changed).await?, of(&moved).await?, of(&foreign).await?];
+    // one bit of the ciphertext; the ciphertext of another account; one sealed to a key that this keyring never had
+    let mut bits = kept[0].clone();
+    *bits.last_mut().expect("bytes") ^= 1;
+    put(&changed, &bits).await?;
+    put(&moved, &kept[2]).await?;
+    let elsewhere = tempfile::tempdir()?;
+    let stranger = Sealer::new(Keyring::add(elsewhere.path(), 1_700_000_000)?);
+    let binding = Binding::app_credential(foreign.id, TenantId(foreign.tenant));
+    put(&foreign, stranger.seal(&binding, &"anything".to_owned().into())?.as_bytes()).await?;
+    tester.switch(Method::DELETE, "requests", None).await?;
+    tester.debouncer().await?;
+    let settings =
+        tandem_teams_sync::TeamsSyncSettings { ladder_speed: 2000, ..tandem_tests::fast_sync("worker-1") };
+    tester.teams_sync(&settings).await?;
+    tester.sync_log().await?;
+    for account in [&fine, &changed, &moved, &foreign] {
+        tester.save(account, &[(1, Some(N1))]).await?;
+    }
+    tester.until("select count(distinct account_id) from queue.jobs where finished_at is not null", 4).await;
+    let code = async |account: &Account| Ok::<_, anyhow::Error>(tester.job_codes(account).await?[0].clone());
+    assert_eq!(code(&changed).await?.as_deref(), Some("sealed_secret_unusable"));
+    assert_eq!(code(&moved).await?.as_deref(), Some("sealed_secret_unusable"));
+    assert_eq!(code(&foreign).await?.as_deref(), Some("sealing_key_missing"));
+    assert_eq!(tester.jobs(&fine).await?, ["succeeded"]);
+    for account in [&changed, &moved, &foreign] {
+        assert_eq!(apps(&tester, account).await?, Vec::<String>::new(), "nothing was asked of Graph");
+        let alarm = logs.text().lines().any(|line| {
+            line.contains("a sealed secret cannot be used") && line.contains(&account.id.to_string())
+        });
+        assert!(alarm, "an operator is told");
+    }
+    for (account, sealed) in [&changed, &moved, &foreign].into_iter().zip(&kept) {
+        put(account, sealed).await?;
+    }
+    tester.at_rest().await;
+    for account in [&changed, &moved, &foreign] {
+        assert_eq!(tester.jobs(account).await?.last().map(String::as_str), Some("succeeded"));
+    }
+    tester.finish().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn e9_nobody_but_teams_sync_may_read_what_is_sealed() -> Result<()> {
     let mut tester = Tester::start().await?;

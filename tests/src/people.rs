@@ -12,6 +12,7 @@ use tandem_store::previews::{self, Planned};
 use tandem_testkit::eventually;
 use uuid::Uuid;
 
+use crate::edits::Edit;
 use crate::{Account, Tester};
 
 /// A job that is over.
@@ -130,13 +131,9 @@ impl Tester {
     /// # Errors
     /// When the database refuses it.
     pub async fn service(&self, account: &Account, i: u32, service: &str) -> Result<()> {
-        sqlx::query("update admin.mappings set service = $3 where account_id = $1 and pbx_user_id = $2")
-            .bind(account.id.0)
-            .bind(account.user(i).0)
-            .bind(service)
-            .execute(&self.admin)
-            .await?;
-        let kind = tandem_store::change::ChangeKind::Mapped;
-        self.record_one(account, Some(account.user(i)), kind, vec!["service"]).await
+        let statement =
+            sqlx::query("update admin.mappings set service = $3 where account_id = $1 and pbx_user_id = $2");
+        let statement = statement.bind(account.id.0).bind(account.user(i).0).bind(service);
+        self.edit(account, Edit::service(account, i), statement).await
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::report::{Figure, Target, say};
 use crate::servers::Servers;
-use crate::{chain, diff, due, gather, idle, sync, takeover};
+use crate::{chain, diff, due, gather, idle, large, sync, takeover};
 
 /// Measurements that are made together, and the figures that come of them.
 pub(crate) struct Group {
@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     Diff,
     DiffMemory,
     Sync,
+    LargeMemory,
     Takeover,
     Due,
     Idle,
@@ -60,6 +61,11 @@ pub(crate) const GROUPS: &[Group] = &[
         about: "jobs against the simulator: requests and time",
     },
     Group {
+        kind: Kind::LargeMemory,
+        names: &["job_100k_memory_mib"],
+        about: "peak memory of a worker with a first sync of 100,000 users",
+    },
+    Group {
         kind: Kind::Takeover,
         names: &["takeover_s"],
         about: "a worker killed with -9 until its job runs again",
@@ -86,6 +92,7 @@ impl Group {
             Kind::GatherWorst => vec![gathered(servers, runs, true).await?],
             Kind::Diff => diff_figures(servers, runs).await?,
             Kind::DiffMemory => vec![memory(servers).await?],
+            Kind::LargeMemory => vec![large_memory(servers).await?],
             Kind::Sync => sync_figures(servers, runs).await?,
             Kind::Takeover => vec![taken_over(servers, runs).await?],
             Kind::Due => due_figures(servers, runs).await?,
@@ -180,6 +187,17 @@ async fn memory(servers: &Servers) -> Result<Figure> {
         target: Target::AtMost(200.0),
         runs: vec![diff::memory(servers).await?],
         note: "VmHWM of the process over a read that finds all users new and one that finds nothing changed"
+            .to_owned(),
+    })
+}
+
+async fn large_memory(servers: &Servers) -> Result<Figure> {
+    Ok(Figure {
+        name: "job_100k_memory_mib",
+        unit: "MiB",
+        target: Target::AtMost(200.0),
+        runs: vec![large::memory(servers).await?],
+        note: "VmHWM of the process from its start until the first sync of everybody is well into its writes"
             .to_owned(),
     })
 }

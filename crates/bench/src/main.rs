@@ -14,6 +14,7 @@ mod fleet;
 mod floor;
 mod gather;
 mod idle;
+mod large;
 mod pbx;
 mod report;
 mod servers;

@@ -72,7 +72,7 @@ async fn taken_over(owner: &sqlx::PgPool, account: Uuid) -> Result<Option<Instan
     Ok(row.map(|row| Instant::now() - Duration::from_secs_f64(row.get::<f64, _>("ago").max(0.0))))
 }
 
-async fn until<T, F>(within: Duration, mut look: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn until<T, F>(within: Duration, mut look: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
 {

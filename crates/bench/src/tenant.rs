@@ -21,6 +21,9 @@ use uuid::Uuid;
 
 use crate::servers::Stage;
 
+/// Users told to the simulator in one call.
+const AT_ONCE: usize = 2_000;
+
 /// How hard a worker may press on a tenant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pressure {
@@ -127,13 +130,15 @@ impl Customer {
                         "usageLocation": "US", "phonePlan": "Enabled", "knownToTeams": true, "accountEnabled": true })
             })
             .collect();
+        let path = format!("tenants/{}", customer.tenant);
         let tenant = json!({
             "displayName": format!("c{number}"), "domains": [format!("c{number}.example")], "country": "US",
-            "users": people, "consents": [{ "appId": msgraph_sim::DEMO_APP }],
+            "consents": [{ "appId": msgraph_sim::DEMO_APP }],
         });
-        microsoft
-            .switch(reqwest::Method::PUT, &format!("tenants/{}", customer.tenant), Some(&tenant))
-            .await?;
+        microsoft.switch(reqwest::Method::PUT, &path, Some(&tenant)).await?;
+        for some in people.chunks(AT_ONCE) {
+            microsoft.switch(reqwest::Method::PUT, &path, Some(&json!({ "users": some }))).await?;
+        }
         customer.seed(stage).await?;
         Ok(customer)
     }
@@ -157,7 +162,12 @@ impl Customer {
         let oids: Vec<Uuid> = (1..=self.users).map(|user| self.oid(user)).collect();
         let mappings = "insert into admin.mappings (account_id, pbx_user_id, microsoft_user, service)
                         select $1, u.id, u.oid, 'voice' from unnest($2::text[], $3::uuid[]) as u (id, oid)";
-        sqlx::query(mappings).bind(self.account.0).bind(&ids).bind(oids).execute(&stage.owner).await?;
+        let mut seeding = stage.owner.acquire().await?;
+        // the count of licences is right by construction; checking it for each row takes long where there are many
+        sqlx::raw_sql("set session_replication_role = replica").execute(&mut *seeding).await?;
+        sqlx::query(mappings).bind(self.account.0).bind(&ids).bind(oids).execute(&mut *seeding).await?;
+        sqlx::raw_sql("set session_replication_role = default").execute(&mut *seeding).await?;
+        drop(seeding);
         let profiles: Vec<Profile> = (1..=self.users).map(Self::profile).collect();
         let digests: Vec<i64> = profiles.iter().map(Profile::digest).collect();
         let texts: Vec<String> = profiles.iter().map(|profile| json!(profile).to_string()).collect();
@@ -217,6 +227,14 @@ impl Customer {
         store.close().await;
         let job = "insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, due_at)
                    values (gen_random_uuid(), $1, 'auto', 'changed', 'queued', 'bench', now())";
+        sqlx::query(job).bind(self.account.0).execute(&stage.owner).await?;
+        Ok(())
+    }
+
+    /// A person asks for a sync of everybody.
+    pub(crate) async fn everybody(&self, stage: &Stage) -> Result<()> {
+        let job = "insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, due_at)
+                   values (gen_random_uuid(), $1, 'manual', 'all', 'queued', 'bench', now())";
         sqlx::query(job).bind(self.account.0).execute(&stage.owner).await?;
         Ok(())
     }

@@ -84,6 +84,11 @@ impl Call {
     }
 }
 
+/// Whether a moment may help. Throttling has been waited for already, and a host that is left alone is known to be away.
+fn worth_another_try(error: &GraphError) -> bool {
+    error.class().is_passing() && !matches!(error.class(), ErrorClass::Throttled { .. }) && !error.is_away()
+}
+
 impl RetryPolicy {
     fn delays(self) -> impl Iterator<Item = Duration> {
         ExponentialBuilder::new()
@@ -100,12 +105,13 @@ impl TenantClient {
     /// The token in use; a login that stumbles is asked again, as it is for every call.
     pub(crate) async fn patient_token(&self) -> Result<Arc<Token>, GraphError> {
         let mut delays = self.graph.inner.config.retry.delays();
+        let mut patience = Patience::new(self.max_wait);
         loop {
-            let error = match self.current_token().await {
+            let error = match self.awaited_token(&mut patience).await {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
-            match delays.next().filter(|_| error.class().is_passing()) {
+            match delays.next().filter(|_| worth_another_try(&error)) {
                 Some(delay) if self.may_retry() => tokio::time::sleep(delay).await,
                 _ => return Err(error),
             }
@@ -137,11 +143,9 @@ impl TenantClient {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let passing =
-                error.class().is_passing() && !matches!(error.class(), ErrorClass::Throttled { .. });
             // without a token nothing was sent, so a write may ask for one again
             let harmless = call.write.is_none() || matches!(error, GraphError::Token { .. });
-            let delay = (harmless && passing).then(|| delays.next()).flatten();
+            let delay = (harmless && worth_another_try(&error)).then(|| delays.next()).flatten();
             match delay {
                 Some(delay) if Instant::now() + delay <= patience.until() && self.may_retry() => {
                     tracing::debug!(call = call.kind, %error, ?delay, "to be sent again");
@@ -160,7 +164,7 @@ impl TenantClient {
         refused: &mut RequestIds,
         token_replaced: &mut bool,
     ) -> Result<Option<Reply>, GraphError> {
-        let token = self.current_token().await?;
+        let token = self.awaited_token(patience).await?;
         let inner = &self.graph.inner;
         let asked = Instant::now();
         let admitted = self.state.budget.admit(&inner.app, inner.ledger(), patience, &*self.may_start).await;
@@ -182,14 +186,20 @@ impl TenantClient {
                     *refused = refusal.ids;
                     Ok(None)
                 }
-                ErrorClass::Unauthorized if !*token_replaced => {
-                    *token_replaced = true;
-                    self.reject_token(&token).await;
-                    Ok(None)
+                ErrorClass::Unauthorized => {
+                    let again = !std::mem::replace(token_replaced, true) && self.reject_token(&token).await;
+                    if again { Ok(None) } else { Err(GraphError::Refused(refusal)) }
                 }
-                _ => Err(GraphError::Refused(refusal)),
+                _ => {
+                    token.taken();
+                    Err(GraphError::Refused(refusal))
+                }
             },
-            other => other.map(Some),
+            Ok(reply) => {
+                token.taken();
+                Ok(Some(reply))
+            }
+            Err(error) => Err(error),
         }
     }
 }

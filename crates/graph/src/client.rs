@@ -11,9 +11,11 @@ use uuid::Uuid;
 use crate::budget::{OperationSlot, TenantBudget, app_scope};
 use crate::call::{Priority, StartCheck};
 use crate::certificate::CertificateInfo;
+use crate::circuit::Circuit;
 use crate::config::{ConfigError, GraphConfig};
 use crate::credential::{Login, http_client};
 use crate::ledger::{Ledger, LocalLedger, ScopeId};
+use crate::login_gate::LoginGate;
 use crate::metrics::{self, GraphMetrics};
 use crate::scope::Scope;
 use crate::token::TokenSlot;
@@ -39,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) login: Login,
     pub(crate) now: Now,
     pub(crate) app: Scope,
+    pub(crate) graph_host: Arc<Circuit>,
+    pub(crate) login_host: Arc<Circuit>,
     own_books: LocalLedger,
     shared_books: OnceLock<Arc<dyn Ledger>>,
     pub(crate) metrics: GraphMetrics,
@@ -47,6 +51,7 @@ pub(crate) struct Inner {
 
 pub(crate) struct TenantState {
     pub(crate) budget: TenantBudget,
+    pub(crate) login: LoginGate,
     pub(crate) token: TokenSlot,
 }
 
@@ -61,7 +66,9 @@ impl Graph {
             return Err(problem);
         }
         let http = http_client(&config)?;
-        let login = Login::new(&config, http.clone(), Arc::clone(&now))?;
+        let circuit = |url| Arc::new(Circuit::new(url, config.host_pause));
+        let (graph_host, login_host) = (circuit(&config.graph), circuit(&config.authority));
+        let login = Login::new(&config, http.clone(), Arc::clone(&login_host), Arc::clone(&now))?;
         metrics::certificates(login.certificates(), &now);
         let mut base = config.graph.clone();
         base.set_path("/v1.0");
@@ -72,6 +79,8 @@ impl Graph {
                 login,
                 now,
                 app: app_scope(&config),
+                graph_host,
+                login_host,
                 own_books: LocalLedger::default(),
                 shared_books: OnceLock::new(),
                 metrics: GraphMetrics::new(),
@@ -120,6 +129,12 @@ impl Graph {
                 }
             }
             app if app == self.inner.app.id() => self.inner.app.told_elsewhere(wait, parked),
+            ScopeId::Login(tenant) => {
+                let tenants = self.inner.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(state) = tenants.get(tenant) {
+                    state.login.told_elsewhere(wait, parked);
+                }
+            }
             ScopeId::App(_) => {}
         }
     }
@@ -133,11 +148,13 @@ impl Graph {
     fn state(&self, tenant: Uuid) -> Arc<TenantState> {
         let mut tenants = self.inner.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if tenants.len() >= TENANTS_KEPT && !tenants.contains_key(&tenant) {
-            tenants.retain(|_, state| Arc::strong_count(state) > 1 || state.budget.scope.is_shut());
+            let waits = |state: &TenantState| state.budget.scope.is_shut() || state.login.is_shut();
+            tenants.retain(|_, state| Arc::strong_count(state) > 1 || waits(state));
         }
         let state = tenants.entry(tenant).or_insert_with(|| {
             Arc::new(TenantState {
                 budget: TenantBudget::new(&self.inner.config, tenant),
+                login: LoginGate::new(tenant),
                 token: TokenSlot::default(),
             })
         });

@@ -28,6 +28,8 @@ pub struct GraphConfig {
     pub tenant_operations_in_flight: usize,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
+    /// First wait before a host that could not be reached several times in a row is tried again.
+    pub host_pause: Duration,
     /// Longest time of one request, from its start to the last byte of the answer.
     pub request_timeout: Duration,
     /// Longest time one call waits for throttling and for its retries together.
@@ -155,6 +157,7 @@ impl GraphConfig {
             app_rate_per_s: 100,
             tenant_operations_in_flight: 10,
             connect_timeout: Duration::from_secs(5),
+            host_pause: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             max_wait: Duration::from_secs(60),
             retry: RetryPolicy::default(),

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use aws_lc_rs::rand;
 use azure_core::cloud::CustomConfiguration;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential};
+use azure_core::error::ErrorKind;
 use azure_core::http::{
     AsyncRawResponse, ClientMethodOptions, ClientOptions, HttpClient, Request, RetryOptions, Transport,
 };
@@ -27,9 +28,10 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::certificate::{AppCertificate, CertificateInfo};
+use crate::circuit::Circuit;
 use crate::client::Now;
 use crate::config::{AppCredential, ConfigError, GraphConfig, is_loopback};
-use crate::token_error::{TokenError, TokenErrorKind};
+use crate::token_error::{TokenError, TokenErrorKind, innermost};
 
 /// Everything the app registration was given for Graph. The scope names the global cloud's Graph also
 /// where the host is a simulator, as it would for an app behind a proxy.
@@ -44,6 +46,7 @@ pub(crate) struct Login {
     client_id: String,
     proof: Proof,
     http: reqwest::Client,
+    host: Arc<Circuit>,
     timeout: Duration,
     now: Now,
 }
@@ -79,7 +82,12 @@ impl Proof {
 struct NoneIsGood(OffsetDateTime);
 
 impl Login {
-    pub(crate) fn new(config: &GraphConfig, http: reqwest::Client, now: Now) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        config: &GraphConfig,
+        http: reqwest::Client,
+        host: Arc<Circuit>,
+        now: Now,
+    ) -> Result<Self, ConfigError> {
         let proof = match &config.credential {
             AppCredential::Certificates(pems) if pems.is_empty() => return Err(ConfigError::NoCertificate),
             AppCredential::Certificates(pems) => {
@@ -88,7 +96,7 @@ impl Login {
             AppCredential::Federated { token_file } => Proof::Federated(token_file.clone()),
             AppCredential::Secret(secret) => Proof::Secret(secret.clone()),
         };
-        Ok(Self::with(config, &config.client_id, proof, http, now))
+        Ok(Self::with(config, &config.client_id, proof, http, host, now))
     }
 
     pub(crate) fn with(
@@ -96,6 +104,7 @@ impl Login {
         client_id: &str,
         proof: Proof,
         http: reqwest::Client,
+        host: Arc<Circuit>,
         now: Now,
     ) -> Self {
         Self {
@@ -103,6 +112,7 @@ impl Login {
             client_id: client_id.to_owned(),
             proof,
             http,
+            host,
             timeout: config.request_timeout,
             now,
         }
@@ -168,10 +178,17 @@ impl Login {
                 self.with_assertion(tenant_id, assertion, options)?
             }
         };
-        tokio::time::timeout(self.timeout, credential.get_token(&[SCOPE], None))
+        let leave = self.host.enter().map_err(TokenError::HostAway)?;
+        let answer = tokio::time::timeout(self.timeout, credential.get_token(&[SCOPE], None))
             .await
-            .map_err(|_| TokenError::Timeout)?
-            .map_err(TokenError::from_azure)
+            .map_err(|_| TokenError::Timeout)?;
+        match answer.as_ref().map_err(|error| innermost(error).kind()) {
+            Err(ErrorKind::Connection) => leave.failed(),
+            // it broke off on the way
+            Err(ErrorKind::Io) => drop(leave),
+            _ => leave.reached(),
+        }
+        answer.map_err(|error| TokenError::from_azure(error, (self.now)()))
     }
 
     fn with_assertion(

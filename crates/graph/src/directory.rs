@@ -51,6 +51,12 @@ pub struct User {
 }
 
 impl User {
+    /// Whether the directory calls the user a guest.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        self.user_type.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("Guest"))
+    }
+
     /// Whether the user holds this plan in a working state (`Enabled`, or `Warning` in its grace period).
     #[must_use]
     pub fn has_plan(&self, plan: Uuid) -> bool {

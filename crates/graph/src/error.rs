@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::circuit::HostAway;
 use crate::refusal::Refusal;
 use crate::token_error::{TokenError, TokenErrorKind};
 
@@ -141,6 +142,15 @@ pub enum GraphError {
     /// Microsoft answered with an error status.
     #[error("{} was answered with {} {}", .0.call, .0.status, .0.code)]
     Refused(Box<Refusal>),
+    /// The host is left alone, because it could not be reached before.
+    #[error("{call} was not sent")]
+    HostAway {
+        /// Kind of request.
+        call: &'static str,
+        /// The host, and until when.
+        #[source]
+        source: HostAway,
+    },
     /// The exchange failed on the network.
     #[error("{call} failed on the network")]
     Network {
@@ -178,13 +188,16 @@ impl GraphError {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
+            Self::Token { source: TokenError::Throttled { retry_after, parked }, .. } => {
+                ErrorClass::Throttled { retry_after: *retry_after, parked: *parked }
+            }
             Self::Token { source, .. } => ErrorClass::Token(source.kind()),
             Self::Stopped { .. } => ErrorClass::Stopped,
             Self::Throttled { retry_after, parked, .. } => {
                 ErrorClass::Throttled { retry_after: *retry_after, parked: *parked }
             }
             Self::Refused(refusal) => refusal.class,
-            Self::Network { .. } | Self::Timeout { .. } => ErrorClass::Transient,
+            Self::Network { .. } | Self::Timeout { .. } | Self::HostAway { .. } => ErrorClass::Transient,
             Self::Unusable { source, .. } => match source {
                 // a proxy's page instead of Graph's answer, or an answer cut short
                 Unusable::NotJson(_) | Unusable::BrokenOff(_) => ErrorClass::Transient,
@@ -197,7 +210,7 @@ impl GraphError {
     #[must_use]
     pub fn effect(&self) -> Effect {
         match self {
-            Self::Token { .. } | Self::Stopped { .. } => Effect::NotSent,
+            Self::Token { .. } | Self::Stopped { .. } | Self::HostAway { .. } => Effect::NotSent,
             // either nothing went out, or what went out was refused with a 429
             Self::Throttled { ids, .. } if **ids == RequestIds::default() => Effect::NotSent,
             Self::Throttled { .. } => Effect::Refused,
@@ -207,13 +220,22 @@ impl GraphError {
         }
     }
 
+    /// Whether nothing was sent because the host is known to be away, so that asking again at once is in vain.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::HostAway { .. } | Self::Token { source: TokenError::HostAway(_), .. })
+    }
+
     /// The marks of the failed request, where it got an answer.
     #[must_use]
     pub fn ids(&self) -> Option<&RequestIds> {
         match self {
             Self::Throttled { ids, .. } | Self::Unusable { ids, .. } => Some(ids),
             Self::Refused(refusal) => Some(&refusal.ids),
-            Self::Token { .. } | Self::Stopped { .. } | Self::Network { .. } | Self::Timeout { .. } => None,
+            Self::Token { .. }
+            | Self::Stopped { .. }
+            | Self::HostAway { .. }
+            | Self::Network { .. }
+            | Self::Timeout { .. } => None,
         }
     }
 

@@ -72,10 +72,19 @@ impl TenantClient {
         if let Some(write) = &call.write {
             request = request.json(&write.body);
         }
-        let response = request.send().await.map_err(|error| {
-            inner.metrics.request(call.kind, None);
-            call.network(!error.is_connect(), error)
-        })?;
+        let leave =
+            inner.graph_host.enter().map_err(|source| GraphError::HostAway { call: call.kind, source })?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                if error.is_connect() {
+                    leave.failed();
+                }
+                inner.metrics.request(call.kind, None);
+                return Err(call.network(!error.is_connect(), error));
+            }
+        };
+        leave.reached();
         let status = response.status();
         let span = tracing::Span::current();
         span.record("http.response.status_code", status.as_u16());

@@ -33,6 +33,8 @@ pub enum ScopeId {
     App(String),
     /// One tenant.
     Tenant(Uuid),
+    /// The token endpoint of one tenant.
+    Login(Uuid),
 }
 
 impl fmt::Display for ScopeId {
@@ -40,6 +42,7 @@ impl fmt::Display for ScopeId {
         match self {
             Self::App(client) => write!(f, "app:{client}"),
             Self::Tenant(tenant) => write!(f, "tenant:{tenant}"),
+            Self::Login(tenant) => write!(f, "login:{tenant}"),
         }
     }
 }
@@ -51,15 +54,17 @@ impl ScopeId {
         match text.split_once(':')? {
             ("app", client) => Some(Self::App(client.to_owned())),
             ("tenant", tenant) => Uuid::try_parse(tenant).ok().map(Self::Tenant),
+            ("login", tenant) => Uuid::try_parse(tenant).ok().map(Self::Login),
             _ => None,
         }
     }
 
-    /// `app` or `tenant`, for counters.
+    /// `app`, `tenant` or `login`, for counters.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::App(_) => "app",
             Self::Tenant(_) => "tenant",
+            Self::Login(_) => "login",
         }
     }
 }
@@ -150,7 +155,8 @@ mod tests {
 
     #[test]
     fn names_of_scopes_are_read_back() {
-        for scope in [ScopeId::App("c0ffee".to_owned()), ScopeId::Tenant(Uuid::from_u128(7))] {
+        let tenant = Uuid::from_u128(7);
+        for scope in [ScopeId::App("c0ffee".to_owned()), ScopeId::Tenant(tenant), ScopeId::Login(tenant)] {
             assert_eq!(ScopeId::parse(&scope.to_string()), Some(scope));
         }
         for bad in ["", "app", "tenant:x", "other:1"] {

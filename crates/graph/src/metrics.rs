@@ -33,7 +33,7 @@ impl GraphMetrics {
                 .build(),
             throttled: meter
                 .u64_counter("sync_throttled")
-                .with_description("Answers of Microsoft Graph that asked us to slow down")
+                .with_description("Answers of Microsoft Graph and login that asked us to slow down")
                 .build(),
             eased: meter
                 .u64_counter("graph_eased")

@@ -219,6 +219,18 @@ pub struct NumberAssignment {
 }
 
 impl NumberAssignment {
+    /// Whether an assignment or update of it is under way.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self.activation_state.as_deref(), Some("assignmentPending" | "updatePending"))
+    }
+
+    /// Whether an assignment or update of it could not be carried out.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.activation_state.as_deref(), Some("assignmentFailed" | "updateFailed"))
+    }
+
     /// Object id of the holder. `None` also when the holder's id is no object id: whether the number is
     /// free is said by [`NumberAssignment::is_free`].
     #[must_use]

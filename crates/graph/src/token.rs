@@ -1,6 +1,7 @@
 //! Tokens: fetched once per tenant, checked, kept while they are good.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,6 +15,9 @@ use uuid::Uuid;
 
 use crate::client::Now;
 use crate::credential::Login;
+use crate::ledger::Ledger;
+use crate::login_gate::LoginGate;
+use crate::metrics::GraphMetrics;
 use crate::token_error::{TokenError, TokenErrorKind};
 
 /// A token is renewed when this much of its life is left (or a quarter of a short life).
@@ -21,6 +25,9 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
 /// After a renewal that failed for a passing reason, the old token is used this long before the next try.
 const RENEW_PAUSE: Duration = Duration::from_secs(15);
+
+/// A fresh token that was rejected as well is not replaced before this has passed, however many calls meet it.
+const REPLACE_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a token says about itself, for diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +51,11 @@ impl TokenInfo {
 pub(crate) struct Token {
     pub(crate) secret: SecretString,
     pub(crate) info: TokenInfo,
+    /// Fetched in place of one that was rejected or thrown away.
+    replaces: bool,
+    fetched: Instant,
+    /// Graph has taken it.
+    taken: AtomicBool,
 }
 
 struct Kept {
@@ -54,33 +66,50 @@ struct Kept {
 
 /// The token of one tenant. The lock is held while fetching, so that many callers make one request.
 #[derive(Default)]
-pub(crate) struct TokenSlot(Mutex<Option<Kept>>);
+pub(crate) struct TokenSlot(Mutex<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    kept: Option<Kept>,
+    /// The next token takes the place of one that was rejected or thrown away.
+    replaces: bool,
+}
+
+/// What a token is asked for with.
+pub(crate) struct Ask<'a> {
+    pub(crate) login: &'a Login,
+    pub(crate) gate: &'a LoginGate,
+    pub(crate) ledger: &'a dyn Ledger,
+    pub(crate) metrics: &'a GraphMetrics,
+    pub(crate) tenant: Uuid,
+    pub(crate) now: &'a Now,
+}
 
 impl TokenSlot {
-    pub(crate) async fn get(&self, login: &Login, tenant: Uuid, now: &Now) -> Result<Arc<Token>, TokenError> {
+    pub(crate) async fn get(&self, ask: &Ask<'_>) -> Result<Arc<Token>, TokenError> {
         let mut slot = self.0.lock().await;
-        if let Some(kept) = slot.as_ref()
+        if let Some(kept) = slot.kept.as_ref()
             && Instant::now() < kept.renew_at
         {
             return Ok(Arc::clone(&kept.token));
         }
-        match fetch(login, tenant, now).await {
+        match fetch(ask, slot.replaces).await {
             Ok(kept) => {
                 let token = Arc::clone(&kept.token);
-                *slot = Some(kept);
+                *slot = Slot { kept: Some(kept), replaces: false };
                 Ok(token)
             }
             Err(error) => {
                 let passing = error.kind() == TokenErrorKind::Transient;
                 let soon = Instant::now() + RENEW_PAUSE;
-                match slot.as_mut().filter(|old| passing && soon < old.ends_at) {
+                match slot.kept.as_mut().filter(|old| passing && soon < old.ends_at) {
                     Some(old) => {
                         old.renew_at = soon;
-                        tracing::warn!(%tenant, %error, "token not renewed, the old one is used on");
+                        tracing::warn!(tenant = %ask.tenant, %error, "token not renewed, the old one is used on");
                         Ok(Arc::clone(&old.token))
                     }
                     None => {
-                        *slot = None;
+                        slot.kept = None;
                         Err(error)
                     }
                 }
@@ -90,21 +119,35 @@ impl TokenSlot {
 
     /// Drops whatever token there is.
     pub(crate) async fn forget(&self) {
-        *self.0.lock().await = None;
+        *self.0.lock().await = Slot { kept: None, replaces: true };
     }
 
     /// Drops this token, unless another caller has replaced it already.
-    pub(crate) async fn reject(&self, token: &Arc<Token>) {
+    pub(crate) async fn replace(&self, token: &Arc<Token>) {
         let mut slot = self.0.lock().await;
-        if slot.as_ref().is_some_and(|kept| Arc::ptr_eq(&kept.token, token)) {
-            *slot = None;
+        if slot.kept.as_ref().is_some_and(|kept| Arc::ptr_eq(&kept.token, token)) {
+            *slot = Slot { kept: None, replaces: true };
         }
+    }
+
+    /// Drops this token, which Graph has rejected. `false` when another one would fare no better: this one was fetched a
+    /// moment ago, in place of one that was rejected, and Graph has never taken it.
+    pub(crate) async fn reject(&self, token: &Arc<Token>) -> bool {
+        let worth_it = token.taken.load(Ordering::Relaxed)
+            || !token.replaces
+            || token.fetched.elapsed() >= REPLACE_PAUSE;
+        if worth_it {
+            self.replace(token).await;
+        }
+        worth_it
     }
 }
 
-async fn fetch(login: &Login, tenant: Uuid, now: &Now) -> Result<Kept, TokenError> {
+async fn fetch(ask: &Ask<'_>, replaces: bool) -> Result<Kept, TokenError> {
+    let Ask { login, gate, ledger, metrics, tenant, now } = *ask;
+    gate.pass(ledger).await?;
     let asked_at = Instant::now();
-    let access = login.fetch(tenant).await?;
+    let access = gate.answered(ledger, metrics, login.fetch(tenant).await).await?;
     let claims = Claims::read(access.token.secret()).ok_or(TokenError::Unreadable)?;
     let tid = Uuid::try_parse(&claims.tid)
         .ok()
@@ -116,8 +159,11 @@ async fn fetch(login: &Login, tenant: Uuid, now: &Now) -> Result<Kept, TokenErro
         renew_at: asked_at + life.saturating_sub(RENEW_BEFORE.min(life / 4)),
         ends_at: asked_at + life,
         token: Arc::new(Token {
-            secret: access.token.secret().to_owned().into(),
-            info: TokenInfo { tid, roles: claims.roles, expires: access.expires_on },
+            replaces,
+            ..Token::new(
+                access.token.secret().to_owned().into(),
+                TokenInfo { tid, roles: claims.roles, expires: access.expires_on },
+            )
         }),
     })
 }
@@ -144,6 +190,15 @@ impl Claims {
 }
 
 impl Token {
+    pub(crate) fn new(secret: SecretString, info: TokenInfo) -> Self {
+        Self { secret, info, replaces: false, fetched: Instant::now(), taken: AtomicBool::new(false) }
+    }
+
+    /// Graph has answered a request with it and not rejected it.
+    pub(crate) fn taken(&self) {
+        self.taken.store(true, Ordering::Relaxed);
+    }
+
     /// The `Authorization` header; marked so that no log prints it.
     pub(crate) fn header(&self) -> Option<reqwest::header::HeaderValue> {
         let text = format!("Bearer {}", self.secret.expose_secret());

@@ -1,9 +1,16 @@
 //! Why Microsoft login gave no token, and whose business that is.
 
+use std::time::Duration;
+
 use azure_core::error::ErrorKind;
+use azure_core::http::headers::HeaderName;
 use serde::Deserialize;
 use thiserror::Error;
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::circuit::HostAway;
+use crate::retry_after::{self, Wait};
 
 /// Whose business a missing token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,6 +55,17 @@ pub enum TokenError {
     /// Microsoft login could not be reached, or broke off.
     #[error("Microsoft login could not be reached")]
     Unreachable(#[source] azure_core::Error),
+    /// Microsoft login is left alone, because it could not be reached before.
+    #[error("no token was asked for")]
+    HostAway(#[source] HostAway),
+    /// Microsoft login asks to wait, or the wait that it asked for is not over.
+    #[error("Microsoft login asks to wait {} s", .retry_after.as_secs())]
+    Throttled {
+        /// How long from now; nothing where it did not say.
+        retry_after: Duration,
+        /// Whether it asked for more than an hour.
+        parked: bool,
+    },
     /// No answer in time.
     #[error("Microsoft login did not answer in time")]
     Timeout,
@@ -78,16 +96,19 @@ impl TokenError {
             Self::Refused { kind, .. } => *kind,
             Self::OwnCredential(_) => TokenErrorKind::OwnCredential,
             // a proxy's page in place of an answer is passing trouble as well
-            Self::Unreachable(_) | Self::Timeout | Self::Unreadable => TokenErrorKind::Transient,
+            Self::Unreachable(_)
+            | Self::HostAway(_)
+            | Self::Throttled { .. }
+            | Self::Timeout
+            | Self::Unreadable => TokenErrorKind::Transient,
             Self::WrongTenant { .. } => TokenErrorKind::WrongTenant,
             Self::SignInOver => TokenErrorKind::SignInOver,
         }
     }
 
-    /// Digs the cause out of the two layers of `azure_core` errors.
-    pub(crate) fn from_azure(error: azure_core::Error) -> Self {
-        let inner = error.downcast_ref::<azure_core::Error>().unwrap_or(&error);
-        match inner.kind() {
+    /// From the error of `azure_core`; an HTTP date in it is measured against `now` where the answer has no date.
+    pub(crate) fn from_azure(error: azure_core::Error, now: OffsetDateTime) -> Self {
+        match innermost(&error).kind() {
             ErrorKind::HttpResponse { status, error_code, raw_response } => {
                 let body: Body = raw_response
                     .as_ref()
@@ -103,6 +124,17 @@ impl TokenError {
                         .collect();
                 }
                 let status = u16::from(*status);
+                let header = |name: &'static str| {
+                    let headers = raw_response.as_ref().map(|raw| raw.headers());
+                    headers.and_then(|headers| headers.get_optional_string(&HeaderName::from_static(name)))
+                };
+                let wait =
+                    retry_after::parse(header("retry-after").as_deref(), header("date").as_deref(), now);
+                if status == 429 || (status >= 500 && wait.is_some()) {
+                    let Wait { delay, parked } =
+                        wait.unwrap_or(Wait { delay: Duration::ZERO, parked: false });
+                    return Self::Throttled { retry_after: delay, parked };
+                }
                 Self::Refused {
                     kind: classify(status, &body.error, &codes),
                     status,
@@ -115,6 +147,11 @@ impl TokenError {
             _ => Self::Unreadable,
         }
     }
+}
+
+/// Digs the cause out of the two layers of `azure_core` errors.
+pub(crate) fn innermost(error: &azure_core::Error) -> &azure_core::Error {
+    error.downcast_ref::<azure_core::Error>().unwrap_or(error)
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -13,7 +13,7 @@ use crate::client::{Graph, Now, TenantClient};
 use crate::config::ConfigError;
 use crate::credential::{Login, Proof};
 use crate::error::GraphError;
-use crate::token::{Claims, Token, TokenInfo, TokenSlot};
+use crate::token::{Ask, Claims, Token, TokenInfo, TokenSlot};
 use crate::token_error::TokenError;
 
 /// Whose tokens a client sends.
@@ -79,7 +79,7 @@ impl UserToken {
         };
         let roles = scopes.split_whitespace().map(str::to_owned).collect();
         let info = TokenInfo { tid, roles, expires };
-        let token = Arc::new(Token { secret, info });
+        let token = Arc::new(Token::new(secret, info));
         Ok(Self(Arc::new(UserTokenInner { token, person, rejected: AtomicBool::new(false) })))
     }
 
@@ -126,7 +126,8 @@ impl Graph {
     ) -> Result<OwnApp, ConfigError> {
         let proof = Proof::certificates(vec![AppCertificate::read(certificate)?]);
         let inner = &self.inner;
-        let login = Login::with(&inner.config, client_id, proof, inner.http.clone(), Arc::clone(&inner.now));
+        let (http, host, now) = (inner.http.clone(), Arc::clone(&inner.login_host), Arc::clone(&inner.now));
+        let login = Login::with(&inner.config, client_id, proof, http, host, now);
         let client_id = client_id.to_owned();
         Ok(OwnApp(Arc::new(OwnAppInner { tenant, client_id, login, token: TokenSlot::default() })))
     }
@@ -162,20 +163,36 @@ impl TenantClient {
         let inner = &self.graph.inner;
         let now: &Now = &inner.now;
         let token = match &self.who {
-            Who::Provider => self.state.token.get(&inner.login, self.tenant, now).await,
-            Who::OwnApp(app) => app.0.token.get(&app.0.login, self.tenant, now).await,
+            Who::Provider => self.state.token.get(&self.ask(&inner.login)).await,
+            Who::OwnApp(app) => app.0.token.get(&self.ask(&app.0.login)).await,
             Who::Person(token) if token.is_over(now()) => Err(TokenError::SignInOver),
             Who::Person(token) => Ok(Arc::clone(&token.0.token)),
         };
         token.map_err(|source| GraphError::Token { tenant: self.tenant, source })
     }
 
-    /// Drops a token that Graph rejected. A person's cannot be replaced: it is over.
-    pub(crate) async fn reject_token(&self, token: &Arc<Token>) {
+    fn ask<'a>(&'a self, login: &'a Login) -> Ask<'a> {
+        let inner = &self.graph.inner;
+        Ask {
+            login,
+            gate: &self.state.login,
+            ledger: inner.ledger(),
+            metrics: &inner.metrics,
+            tenant: self.tenant,
+            now: &inner.now,
+        }
+    }
+
+    /// Drops a token that Graph rejected; whether asking again makes sense. A person's cannot be replaced: it is over,
+    /// and who asks again is told so.
+    pub(crate) async fn reject_token(&self, token: &Arc<Token>) -> bool {
         match &self.who {
             Who::Provider => self.state.token.reject(token).await,
             Who::OwnApp(app) => app.0.token.reject(token).await,
-            Who::Person(person) => person.0.rejected.store(true, Ordering::Relaxed),
+            Who::Person(person) => {
+                person.0.rejected.store(true, Ordering::Relaxed);
+                true
+            }
         }
     }
 
@@ -190,8 +207,10 @@ impl TenantClient {
 
     /// Asks for another token than this one; a person's stays what it is.
     pub(crate) async fn renew_token(&self, token: &Arc<Token>) {
-        if !matches!(self.who, Who::Person(_)) {
-            self.reject_token(token).await;
+        match &self.who {
+            Who::Provider => self.state.token.replace(token).await,
+            Who::OwnApp(app) => app.0.token.replace(token).await,
+            Who::Person(_) => {}
         }
     }
 }

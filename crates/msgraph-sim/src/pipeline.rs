@@ -106,16 +106,17 @@ async fn run(state: Arc<State>, parts: Parts, body: Bytes) -> Response<Body> {
     let target = Target::parse(&parts);
     let claims = matches!(target, Target::Graph(_)).then(|| auth::claims(&state, &parts.headers));
     let known = claims.as_ref().and_then(|c| c.as_ref().ok());
-    let verdict = match known {
-        Some(c) => {
-            let settings = state.settings();
-            lock(&state.throttle).count(c.appid, c.tid, now.mono, &settings.throttling)
-        }
-        None => Verdict::default(),
-    };
     let tenant = match &target {
         Target::Login(route) => route.tenant().and_then(|t| state.tenant_named(t)).map(|t| lock(&t).tid),
         _ => known.map(|c| c.tid),
+    };
+    let limits = state.settings().throttling;
+    let verdict = match (known, tenant, &target) {
+        (Some(c), ..) => lock(&state.throttle).count(c.appid, c.tid, now.mono, &limits),
+        (None, Some(tenant), Target::Login(LoginRoute::Token(_))) => {
+            lock(&state.throttle).login(tenant, now.mono, &limits)
+        }
+        _ => Verdict::default(),
     };
     let app = known.map(|c| c.appid);
     let request_id = state.ids.uuid();
@@ -169,8 +170,14 @@ async fn run(state: Arc<State>, parts: Parts, body: Bytes) -> Response<Body> {
         state: state.clone(),
     };
     let plan = Plan::of(action, kind);
-    if let (Some((wait, everywhere)), Some(app), Some(tenant)) = (&plan.told_to_wait, app, tenant) {
-        lock(&state.throttle).told(app, (!everywhere).then_some(tenant), wait, now);
+    match (&plan.told_to_wait, app, tenant) {
+        (Some((wait, everywhere)), Some(app), Some(tenant)) => {
+            lock(&state.throttle).told(app, (!everywhere).then_some(tenant), wait, now);
+        }
+        (Some((wait, _)), None, Some(tenant)) if kind == "token" => {
+            lock(&state.throttle).told_login(tenant, wait, now);
+        }
+        _ => {}
     }
     job.finish(plan, verdict, seq).await
 }

@@ -248,6 +248,9 @@ impl Tenant {
                 self.truth.put(Number { status, ..state });
             }
         }
+        if let Some(state) = self.truth.get(&number).cloned() {
+            self.truth.put(Number { activation: spec.activation_state, ..state });
+        }
         let holder = self.truth.get(&number).and_then(|n| n.holder);
         let position = holder.and_then(|h| self.users.find(&h.to_string()));
         self.land_number(&number, position, now, settings);

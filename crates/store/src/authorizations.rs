@@ -36,6 +36,12 @@ statements! {
     /// Whether an automatic job may still write.
     MAY_WRITE = "select a.auto_sync and coalesce(v.state in ('healthy', 'weakened'), false)
                    from admin.accounts a left join vault.authorizations v using (account_id) where a.account_id = $1";
+    /// Whether a job that a person asked for may still write to this tenant: with the stored authorization, or with the
+    /// token of the person that this request handed in.
+    MAY_WRITE_BY_HAND = "select v.tenant_id = $2
+                            and case when $3::uuid is null then v.state in ('healthy', 'weakened')
+                                     else exists (select from vault.job_tokens t where t.request_id = $3) end
+                           from vault.authorizations v where v.account_id = $1";
     /// The provider's own app, while it is at fault.
     FAULT = "select client_id, detail, since, probes, next_probe <= clock_timestamp() as due from vault.apps
               where state = 'own_fault' and (client_id = $1 or $1 is null)";
@@ -177,6 +183,27 @@ pub async fn states(store: &Store) -> Result<Vec<(String, i64)>, StoreError> {
 pub async fn may_write(store: &Store, account: AccountId) -> Result<bool, StoreError> {
     let may: Option<bool> = sqlx::query_scalar(MAY_WRITE)
         .bind(account.0)
+        .fetch_optional(store.pool())
+        .await
+        .map_err(|source| StoreError::of("authorizations.may_write", source))?;
+    Ok(may.unwrap_or(false))
+}
+
+/// Whether a job that a person asked for may still write: the account is still bound to the tenant, and what the job
+/// writes with is still there. Auto Sync is no matter of such a job.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn may_write_by_hand(
+    store: &Store,
+    account: AccountId,
+    tenant: TenantId,
+    token_request: Option<Uuid>,
+) -> Result<bool, StoreError> {
+    let may: Option<bool> = sqlx::query_scalar(MAY_WRITE_BY_HAND)
+        .bind(account.0)
+        .bind(tenant.0)
+        .bind(token_request)
         .fetch_optional(store.pool())
         .await
         .map_err(|source| StoreError::of("authorizations.may_write", source))?;

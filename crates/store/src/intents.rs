@@ -61,6 +61,14 @@ statements! {
                                   where u.job_id = a.job_id and u.microsoft_user = a.microsoft_user and u.action = 'unassign_number'
                                     and u.state = 'done' and u.created_at < a.created_at) o
              where a.job_id = $1 and a.action = 'assign_number' and a.state = 'done' and o.ended_at is not null";
+    /// Keeps open intents of Microsoft users from ending before the transaction does.
+    HOLD_OPEN = "select intent_id from sync.intents where account_id = $1 and microsoft_user = any ($2) and ended_at is null
+                  order by intent_id for share";
+    /// Users whose last intent was given up since a moment; nothing has been sent to them after it.
+    GIVEN_UP = "select l.pbx_user_id, l.microsoft_user, l.detail from unnest($2::uuid[]) as u (oid)
+                 cross join lateral (select i.pbx_user_id, i.microsoft_user, i.state, i.ended_at, i.detail from sync.intents i
+                                      where i.account_id = $1 and i.microsoft_user = u.oid order by i.created_at desc limit 1) l
+                 where l.state = 'given_up' and l.ended_at >= $3";
     /// Users whose writes of this job had their effect.
     DONE_OF_JOB = "select distinct pbx_user_id from sync.intents where job_id = $1 and state = 'done'";
 }
@@ -369,6 +377,39 @@ pub async fn users_written(store: &Store, job: JobId) -> Result<Vec<PbxUserId>, 
         .await
         .map_err(|source| StoreError::of("intents.of_job", source))?;
     Ok(users.into_iter().map(PbxUserId).collect())
+}
+
+/// Those of these Microsoft users whose write was given up since a moment, with what was said of it. Writes of theirs that
+/// are open now stay open until the transaction ends, so that none is given up unseen.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn given_up(
+    tx: &mut Tx,
+    account: AccountId,
+    users: &[ObjectId],
+    since: OffsetDateTime,
+) -> Result<BTreeMap<(PbxUserId, ObjectId), String>, StoreError> {
+    if users.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let failed = tx.failed();
+    let oids: Vec<Uuid> = users.iter().map(|oid| oid.0).collect();
+    sqlx::query(HOLD_OPEN).bind(account.0).bind(&oids).execute(&mut **tx).await.map_err(&failed)?;
+    let rows = sqlx::query(GIVEN_UP)
+        .bind(account.0)
+        .bind(&oids)
+        .bind(since)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(&failed)?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let user = (PbxUserId(row.get("pbx_user_id")), ObjectId(row.get("microsoft_user")));
+            (user, row.get::<Option<String>, _>("detail").unwrap_or_default())
+        })
+        .collect())
 }
 
 /// How long users of a job were without a number while they changed it, by PBX user and Microsoft user.

@@ -15,7 +15,9 @@ use tandem_domain::ObjectId;
 use tandem_domain::eligible::{Counts, InTeams, Lines, judge};
 use tandem_domain::job::JobType;
 use tandem_domain::plan::Scope;
-use tandem_graph::{NumberAssignment, NumberFilter, Pages, TenantClient, User, UserConfiguration};
+use tandem_graph::{
+    ErrorClass, NumberAssignment, NumberFilter, Pages, TenantClient, User, UserConfiguration,
+};
 use tandem_store::StoreError;
 use tandem_store::claims::{Claim, NewEvent};
 use tandem_store::microsoft_users::{self, Ended, Seen};
@@ -160,9 +162,10 @@ impl Reading<'_> {
         pages: &mut Pages<T>,
     ) -> Result<Option<Vec<T>>, Stop> {
         *number += 1;
-        let page = pages.next().await.map_err(|error| Stop::Cut {
-            at: format!("page {number} of {list}"),
-            why: tandem_runtime::chain(&error),
+        let page = pages.next().await.map_err(|error| match error.class() {
+            // trust in the claim ended: the list is the next claim's to read
+            ErrorClass::Stopped => Stop::Store(StoreError::Superseded { work: "discovery.page" }),
+            _ => Stop::Cut { at: format!("page {number} of {list}"), why: tandem_runtime::chain(&error) },
         })?;
         if page.is_some() {
             let most = self.shared.settings.list_pages;

@@ -9,6 +9,9 @@ use tandem_graph::{NumberAssignment, TenantClient, User, UserConfiguration};
 use crate::observe;
 use crate::step::StepEnd;
 
+/// Code of a user without a country.
+const USAGE_LOCATION_MISSING: &str = "usage_location_missing";
+
 /// What was looked up after a refusal.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
@@ -33,7 +36,7 @@ pub(crate) async fn look(client: &TenantClient, step: &Step) -> Option<Facts> {
 
 /// How a refused step ends, from what was found and from Microsoft's text.
 pub(crate) fn explain(step: &Step, facts: Option<&Facts>, theirs: &str) -> StepEnd {
-    match facts.and_then(|facts| ours(step, facts)) {
+    match facts.and_then(|facts| ours(step, facts).or_else(|| no_usage_location(facts, theirs))) {
         Some(StepEnd::Failed { code, text }) => StepEnd::Failed { code, text: both(&text, theirs) },
         Some(StepEnd::Deferred { reason, text }) => StepEnd::Deferred { reason, text: both(&text, theirs) },
         Some(end) => end,
@@ -80,6 +83,19 @@ fn ours(step: &Step, facts: &Facts) -> Option<StepEnd> {
     Some(StepEnd::Failed { code: "number_taken".to_owned(), text })
 }
 
+/// Microsoft gives no line to a user without a country, and its text need not say so. What is known to have another
+/// cause, or to pass, is believed.
+fn no_usage_location(facts: &Facts, theirs: &str) -> Option<StepEnd> {
+    let StepEnd::Failed { code, .. } = by_text(theirs) else { return None };
+    let user =
+        facts.user.as_ref().filter(|user| user.usage_location.as_deref().unwrap_or_default().is_empty())?;
+    if !matches!(code.as_str(), "operation_failed" | USAGE_LOCATION_MISSING) {
+        return None;
+    }
+    let text = format!("{} has no usage location; set it in Microsoft 365", user.user_principal_name);
+    Some(StepEnd::Failed { code: USAGE_LOCATION_MISSING.to_owned(), text })
+}
+
 /// What Microsoft's text alone says. It gives free text only; these are the texts of the same backend's PowerShell
 /// module, and whatever is not recognised is a failure that shows Microsoft's words.
 fn by_text(theirs: &str) -> StepEnd {
@@ -91,7 +107,7 @@ fn by_text(theirs: &str) -> StepEnd {
     let (code, ours) = if says(&["already been assigned", "belongs to another"]) {
         ("number_taken", "somebody else holds the number; take it off there")
     } else if says(&["usage location", "usagelocation"]) {
-        ("usage_location_missing", "the user has no usage location; set it in Microsoft 365")
+        (USAGE_LOCATION_MISSING, "the user has no usage location; set it in Microsoft 365")
     } else if says(&["emergency", "locationid", "location id", "civic address"]) {
         (
             "emergency_location_missing",

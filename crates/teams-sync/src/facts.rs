@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub fn of_user(user: &User, teams: Option<InTeams>, lines: Lines) -> Facts {
     Facts {
         account_enabled: user.account_enabled.unwrap_or(true),
-        guest: user.user_type.as_deref().is_some_and(|word| word.eq_ignore_ascii_case("Guest")),
+        guest: user.is_guest(),
         phone_plan: phone_plan(user),
         licensed: user.assigned_plans.iter().any(|plan| works(&plan.capability_status)),
         virtual_plan: user.has_plan(VIRTUAL_USER_PLAN),

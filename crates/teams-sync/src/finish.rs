@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use serde_json::json;
 use tandem_domain::job::{Counts, JobState, JobType, Outcome};
-use tandem_domain::ladder::{self, DeferReason};
+use tandem_domain::ladder;
 use tandem_domain::plan::{Plan, UserKey};
 use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Next, Trial};
 use tandem_domain::wanted::{Standing, WantedUser};
 use tandem_domain::{AccountId, Gen, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
-use tandem_store::users::{self, Deferral, Looks, UserOutcome};
+use tandem_store::users::{self, UserOutcome};
 use tandem_store::{StoreError, Tx, authorizations, decisions, held, intents, quarantine, standing};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::Shared;
 use crate::authority;
+use crate::deferring::{self, Wait};
 use crate::execute::Executed;
 use crate::journal::{Journal, announce};
 use crate::orders::Order;
@@ -56,7 +57,8 @@ pub(crate) async fn write(
         undo: matches!(work.order, Order::Undo(_)),
     });
     let mut tx = journal.begin("jobs.finish").await?;
-    let waits = waits(shared, &mut tx, work, &mut results).await?;
+    deferring::given_up(&mut tx, work, &mut results).await?;
+    let waits = deferring::waits(shared, &mut tx, work, &mut results).await?;
     let gaps = intents::gaps(&mut tx, work.claim.job).await?;
     let mut counts = Counts::default();
     for result in results.values() {
@@ -77,7 +79,7 @@ pub(crate) async fn write(
         settled: !results.values().any(|r| r.moved),
     };
     let per_user = results::one_per_user(&results);
-    defer(&mut tx, work, &per_user, &waits).await?;
+    deferring::defer(&mut tx, work, &per_user, &waits).await?;
     // an undo is about what the job changed; what stands beside that is as it was, and each write has noted its own
     if !matches!(work.order, Order::Undo(_)) {
         stand(&mut tx, work, &results).await?;
@@ -178,68 +180,6 @@ fn told(
     }
 }
 
-/// How long a deferred user waits.
-struct Wait {
-    /// Until the next look.
-    next: Duration,
-    /// So far, for the same reason.
-    waited: time::Duration,
-}
-
-/// How long deferred users wait. One whose ladder has ended has failed.
-async fn waits(
-    shared: &Shared,
-    tx: &mut Tx,
-    work: &Work<'_>,
-    results: &mut BTreeMap<UserKey, Result>,
-) -> std::result::Result<BTreeMap<PbxUserId, Wait>, StoreError> {
-    let names: Vec<String> = results.keys().map(|(user, _)| user.0.clone()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let looks = users::looks(tx, work.claim.account, &names).await?;
-    let mut waits = BTreeMap::new();
-    for ((user, _), result) in results {
-        let Some(reason) = result.defer else { continue };
-        let before = work.outside.contains(user);
-        if before && result.code.as_deref() == Some(results::CHANGED_OUTSIDE) {
-            *result = Result { outcome: Outcome::Conflict, defer: None, ..result.clone() };
-            continue;
-        }
-        match wait_for(shared, reason, looks.get(user)) {
-            Some(next) => {
-                let same = looks.get(user).filter(|known| known.reason == reason.as_str());
-                let waited = same.map_or(time::Duration::ZERO, |known| known.waited);
-                waits.insert(user.clone(), Wait { next, waited });
-            }
-            None => *result = Result { outcome: Outcome::Failed, defer: None, ..result.clone() },
-        }
-    }
-    Ok(waits)
-}
-
-async fn defer(
-    tx: &mut Tx,
-    work: &Work<'_>,
-    per_user: &BTreeMap<&PbxUserId, &Result>,
-    waits: &BTreeMap<PbxUserId, Wait>,
-) -> std::result::Result<(), StoreError> {
-    let mut deferrals = Vec::new();
-    let mut over: Vec<&str> =
-        work.deferred_due.iter().filter(|user| !per_user.contains_key(user)).map(PbxUserId::as_str).collect();
-    for (user, result) in per_user {
-        match (result.defer, waits.get(*user)) {
-            (Some(reason), Some(wait)) => deferrals.push(Deferral {
-                user: (*user).clone(),
-                reason,
-                detail: result.detail.clone().unwrap_or_default(),
-                wait: wait.next,
-            }),
-            _ => over.push(user.as_str()),
-        }
-    }
-    users::undefer(tx, work.claim.account, &over).await?;
-    users::defer(tx, work.claim.account, work.claim.job, &deferrals).await
-}
-
 /// Removals that wait for a person: those of this plan, and earlier ones of users that it did not look at.
 async fn hold(shared: &Shared, tx: &mut Tx, work: &Work<'_>) -> std::result::Result<(), StoreError> {
     let looked_at: BTreeSet<UserKey> = work.plan.users.iter().map(|u| (u.user.clone(), u.oid)).collect();
@@ -255,16 +195,6 @@ async fn hold(shared: &Shared, tx: &mut Tx, work: &Work<'_>) -> std::result::Res
         removals: &removals,
     };
     held::hold(tx, &hold).await
-}
-
-fn wait_for(shared: &Shared, reason: DeferReason, before: Option<&Looks>) -> Option<Duration> {
-    let (looks, waited) = match before {
-        Some(known) if known.reason == reason.as_str() => {
-            (known.looks + 1, shared.settings.ladder_time(known.waited))
-        }
-        _ => (0, time::Duration::ZERO),
-    };
-    ladder::next_look(reason, looks, waited).map(|wait| shared.settings.ladder(wait))
 }
 
 /// Users that are as wanted: what is wanted is what stands of ours.

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use tandem_domain::authorization::{Observation, Standing};
 use tandem_domain::guard::RemovalGuard;
 use tandem_domain::job::{Counts, JobState, JobType};
-use tandem_domain::plan::{Difference, Observed, Plan, PlanInput, Scope, plan};
+use tandem_domain::plan::{Observed, Plan, PlanInput, Scope, plan};
 use tandem_domain::quarantine::Cause;
 use tandem_domain::{AccountId, Gen, ObjectId, PbxUserId};
-use tandem_graph::{ErrorClass, GraphError, Priority, TenantClient, TokenErrorKind};
+use tandem_graph::{Priority, TenantClient};
 use tandem_runtime::failpoint;
 use tandem_store::claims::{Claim, Ending, NewEvent};
 use tandem_store::users::PlannedRun;
@@ -23,77 +22,14 @@ use crate::authority::{self, Met};
 use crate::discovery::Reads;
 use crate::execute;
 use crate::finish::{self, Work};
+use crate::job_error::JobError;
 use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::orders::Order;
 use crate::park::{self, Because};
 use crate::results;
 use crate::step::Hands;
-use crate::who::NoClient;
 use crate::{Shared, confirm, discovery, observe};
-
-/// Why a job as a whole could not work.
-#[derive(Debug)]
-pub(crate) enum JobError {
-    /// The database; the job stays ours or is taken over, nothing is decided.
-    Store(StoreError),
-    /// It ends as failed, with a stable code.
-    Whole { code: &'static str, text: String },
-    /// It ends as failed, because it is not or no longer what a person has agreed to: the account is well, and nothing is
-    /// tried again.
-    Refused { code: &'static str, text: String, difference: Difference },
-    /// It ends without having done anything, and that is right.
-    Cancelled { text: &'static str },
-    /// It goes back into the queue, uncounted: our own credential is at fault.
-    Waits { text: String },
-    /// Microsoft wants it to wait for longer than a job may hold its place.
-    Parked { wait: Duration, text: String },
-}
-
-impl From<StoreError> for JobError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<GraphError> for JobError {
-    fn from(error: GraphError) -> Self {
-        if let ErrorClass::Throttled { retry_after, .. } = error.class() {
-            return Self::Parked { wait: retry_after, text: tandem_runtime::chain(&error) };
-        }
-        let code = match error.class() {
-            ErrorClass::Token(kind) => token_code(kind),
-            ErrorClass::Unauthorized => "token_rejected",
-            ErrorClass::Forbidden => "permission_missing",
-            _ => "microsoft_unavailable",
-        };
-        Self::Whole { code, text: tandem_runtime::chain(&error) }
-    }
-}
-
-impl From<NoClient> for JobError {
-    fn from(error: NoClient) -> Self {
-        let text = tandem_runtime::chain(&error);
-        match (error.code(), error) {
-            (_, NoClient::Store(error)) => Self::Store(error),
-            (code, _) => Self::Whole { code: code.unwrap_or("sealed_secret_unusable"), text },
-        }
-    }
-}
-
-/// Stable code of a failed token request.
-pub(crate) fn token_code(kind: TokenErrorKind) -> &'static str {
-    match kind {
-        TokenErrorKind::Grant => "authorization_revoked",
-        TokenErrorKind::OwnCredential => "own_credential",
-        TokenErrorKind::Policy => "authorization_blocked",
-        TokenErrorKind::TenantGone => "tenant_gone",
-        TokenErrorKind::WrongTenant => "wrong_tenant",
-        TokenErrorKind::SignInOver => "sign_in_over",
-        TokenErrorKind::Transient => "microsoft_unavailable",
-        _ => "authorization_failed",
-    }
-}
 
 /// Runs a claimed job to its end. An error of the database leaves it to the next claim.
 #[tracing::instrument(name = "teams-sync.job", skip_all, fields(account = %claim.account, job = %claim.job, epoch = claim.epoch))]
@@ -193,6 +129,7 @@ async fn work(
         journal: journal.clone(),
         lease: Arc::clone(lease),
         job_type: claim.job_type,
+        token_request: claim.token_request,
     };
     let mut executed = execute::run(&hands, &plan).await?;
     if let Some((code, text)) = executed.abort.take() {

@@ -220,6 +220,7 @@ fn user_of(directory: Option<&User>, teams: Option<&UserConfiguration>) -> Optio
         Some(AccountType::ResourceAccount) => AccountKind::ResourceAccount,
         Some(AccountType::Guest) => AccountKind::Guest,
         Some(AccountType::IneligibleUser) => AccountKind::Ineligible,
+        _ if directory.is_some_and(User::is_guest) => AccountKind::Guest,
         _ => AccountKind::Unknown,
     };
     let numbers = teams.map_or_else(Vec::new, |t| {
@@ -275,6 +276,7 @@ fn number_of(entry: &NumberAssignment) -> Option<ObservedNumber> {
         target: entry.holder().map(ObjectId),
         direct_routing: matches!(entry.number_type, None | Some(NumberType::DirectRouting)),
         primary: matches!(entry.assignment_category, None | Some(AssignmentCategory::Primary)),
-        pending: matches!(entry.activation_state.as_deref(), Some("assignmentPending" | "updatePending")),
+        pending: entry.is_pending(),
+        failed: entry.has_failed(),
     })
 }

@@ -15,7 +15,7 @@ use tandem_store::{StoreError, Tx};
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::job::JobError;
+use crate::job_error::JobError;
 use crate::journal;
 use crate::undo::Undoing;
 

@@ -16,7 +16,8 @@ use tandem_store::{StoreError, Tx, outbox};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
-use crate::job::{REQUIRED_ROLES, token_code};
+use crate::job::REQUIRED_ROLES;
+use crate::job_error::token_code;
 
 /// Proofs made side by side.
 const BATCH: i64 = 8;

@@ -19,6 +19,7 @@ use tandem_store::{StoreError, vault};
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
+use crate::results::NOT_FINISHED;
 use crate::who::NoClient;
 
 /// Intents looked at in one go.
@@ -192,8 +193,7 @@ async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(),
                     .await?;
             }
             if end == IntentEnd::GivenUp {
-                let code = "operation_not_finished";
-                users::give_up(&mut tx, intent.account, &intent.user, code, &detail).await?;
+                users::give_up(&mut tx, intent.account, &intent.user, NOT_FINISHED, &detail).await?;
             } else {
                 resolved(&mut tx, intent, &intent.user).await?;
             }

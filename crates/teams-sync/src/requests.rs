@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::job::{self, JobError};
+use crate::job;
+use crate::job_error::JobError;
 use crate::orders::{self, NO_GUARD};
 use crate::undo::Undoing;
 

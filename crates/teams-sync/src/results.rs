@@ -13,6 +13,9 @@ use crate::step::StepEnd;
 /// Code of a user that somebody else changed while the job ran: it is tried once more, then it is a conflict.
 pub(crate) const CHANGED_OUTSIDE: &str = "changed_outside";
 
+/// Code of a user whose accepted write did not end within a day: a person decides.
+pub(crate) const NOT_FINISHED: &str = "operation_not_finished";
+
 /// What a user came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Result {

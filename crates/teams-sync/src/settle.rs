@@ -120,6 +120,14 @@ fn differs(user: &ToSettle, tenant: &Tenant) -> Option<String> {
         });
         let in_inventory =
             tenant.inventory.get(number).is_some_and(|entry| entry.holder() == Some(user.oid.0));
+        if let Some(entry) = tenant.inventory.get(number).filter(|_| in_inventory) {
+            if entry.has_failed() {
+                return Some(format!("Microsoft could not activate {number}"));
+            }
+            if entry.is_pending() {
+                return Some(format!("Microsoft is still working on {number}"));
+            }
+        }
         match (on_record, in_inventory) {
             (true, true) => {}
             (true, false) => return Some(format!("{number} is on the record but not in the inventory")),

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use serde_json::{Value, json};
+use tandem_domain::TenantId;
 use tandem_domain::job::JobType;
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::{Action, Step};
@@ -13,9 +12,7 @@ use tandem_graph::{
     TokenErrorKind,
 };
 use tandem_runtime::failpoint;
-use tandem_store::claims::NewEvent;
-use tandem_store::intents::{self, IntentEnd, NewIntent};
-use tandem_store::standing::{self, Stood};
+use tandem_store::intents::IntentEnd;
 use tandem_store::undo::NOT_NEEDED;
 use tandem_store::{StoreError, authorizations};
 use tokio::time::{Instant, sleep};
@@ -23,7 +20,7 @@ use uuid::Uuid;
 
 use crate::Shared;
 use crate::explain;
-use crate::journal::{Journal, write};
+use crate::journal::Journal;
 use crate::lease::Lease;
 
 /// Once a successor waits, an operation is not followed for longer than this.
@@ -54,6 +51,8 @@ pub(crate) struct Hands {
     pub(crate) journal: Journal,
     pub(crate) lease: Arc<Lease>,
     pub(crate) job_type: JobType,
+    /// The request with which a person handed a token in, where the job works with one.
+    pub(crate) token_request: Option<Uuid>,
 }
 
 /// What Microsoft answered to the request of a step.
@@ -84,11 +83,11 @@ impl Hands {
             Some(_) => Some(self.client.operation_slot().await),
             None => None,
         };
-        if !self.lease.may_start() || !self.may_write().await? {
-            return Ok(StepEnd::NotStarted);
-        }
         if self.client.sign_in_is_over() {
             return Ok(sign_in_over());
+        }
+        if !self.lease.may_start() || !self.may_write().await? {
+            return Ok(StepEnd::NotStarted);
         }
         let intent = self.shared.ids.v7(&self.shared.clock);
         let request_id = self.shared.ids.v4();
@@ -116,45 +115,24 @@ impl Hands {
     }
 
     /// Whether the job may go on writing. Auto Sync and the authorization are looked at again before each write, so
-    /// that none starts later than the one under way when either ended. A person's job is nobody else's to stop.
+    /// that none starts later than the one under way when either ended. Switching Auto Sync off stops no job that a
+    /// person asked for; taking away what that job writes with does.
     async fn may_write(&self) -> Result<bool, StoreError> {
-        if self.job_type == JobType::Auto
-            && !self.lease.writes_forbidden()
-            && !authorizations::may_write(&self.shared.store, self.journal.account).await?
-        {
+        if self.lease.writes_forbidden() {
+            return Ok(false);
+        }
+        let (store, account) = (&self.shared.store, self.journal.account);
+        let may = match self.job_type {
+            JobType::Auto => authorizations::may_write(store, account).await?,
+            JobType::Manual => {
+                let tenant = TenantId(self.client.id());
+                authorizations::may_write_by_hand(store, account, tenant, self.token_request).await?
+            }
+        };
+        if !may {
             self.lease.forbid_writes();
         }
         Ok(self.lease.may_write())
-    }
-
-    async fn open_intent(&self, step: &Step, id: Uuid, client_request_id: Uuid) -> Result<bool, StoreError> {
-        let event = self.event(step, "sent", None, json!({ "client_request_id": client_request_id }));
-        let (account, job, epoch) = (self.journal.account, self.journal.job, self.journal.epoch);
-        let look_after = self.shared.settings.intent_patience;
-        let step = step.clone();
-        let open = write(move |tx| {
-            async move {
-                let (policy_type, policy_name) = policy_of(&step.action);
-                let new = NewIntent {
-                    id,
-                    account,
-                    job,
-                    epoch,
-                    step: step.no,
-                    user: &step.user,
-                    oid: step.oid,
-                    action: step.action.kind(),
-                    number: step.action.number().map(tandem_domain::Number::as_str),
-                    policy_type,
-                    policy_name,
-                    client_request_id,
-                    look_after,
-                };
-                intents::open(tx, &new).await
-            }
-            .boxed()
-        });
-        self.journal.write(open, event).await
     }
 
     async fn send(&self, step: &Step, id: Uuid) -> Result<Sent, GraphError> {
@@ -188,31 +166,6 @@ impl Hands {
                 Ok(Sent::AtOnce(client.unassign_policy(step.oid.0, &policy_type.0, id).await?.ids))
             }
         }
-    }
-
-    async fn accepted(
-        &self,
-        step: &Step,
-        intent: Uuid,
-        operation: &OperationRef,
-        ids: &RequestIds,
-    ) -> Result<(), StoreError> {
-        let patience = self.shared.settings.intent_patience;
-        let event = self.event(step, "accepted", Some(ids), json!({ "operation": operation.as_str() }));
-        let (operation, request_id) = (operation.as_str().to_owned(), ids.request_id.clone());
-        self.journal
-            .write(
-                write(move |tx| {
-                    async move {
-                        intents::accepted(tx, intent, &operation, request_id.as_deref(), patience).await?;
-                        Ok(true)
-                    }
-                    .boxed()
-                }),
-                event,
-            )
-            .await?;
-        Ok(())
     }
 
     /// Polls an operation until it ends or patience does; then the user is deferred and the intent stays locked.
@@ -261,16 +214,7 @@ impl Hands {
     async fn not_sent(&self, step: &Step, intent: Uuid, error: &GraphError) -> Result<StepEnd, StoreError> {
         let text = tandem_runtime::chain(error);
         if error.effect() == tandem_graph::Effect::Unknown {
-            let event = self.event(step, "unknown", error.ids(), json!({ "detail": text }));
-            let lost = write(move |tx| {
-                async move {
-                    // the first of the two equal reads follows at once
-                    intents::unknown(tx, intent, &text, Duration::ZERO).await?;
-                    Ok(true)
-                }
-                .boxed()
-            });
-            self.journal.write(lost, event).await?;
+            self.unknown(step, intent, error, &text).await?;
             let text = "the reply to a change was lost; reading will show whether it was made".to_owned();
             return Ok(StepEnd::Deferred { reason: DeferReason::OutcomeUnknown, text });
         }
@@ -292,89 +236,6 @@ impl Hands {
         let facts = explain::look(&self.client, step).await;
         explain::explain(step, facts.as_ref(), theirs)
     }
-
-    /// The write had its effect: the intent ends and what stands is noted, in one transaction.
-    async fn effect_known(
-        &self,
-        step: &Step,
-        intent: Uuid,
-        ids: Option<&RequestIds>,
-        detail: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let event = self.event(step, "done", ids, json!({}));
-        let request_id = ids.and_then(|ids| ids.request_id.clone());
-        let (account, step, detail) = (self.journal.account, step.clone(), detail.map(str::to_owned));
-        let done = write(move |tx| {
-            async move {
-                intents::end(tx, intent, IntentEnd::Done, detail.as_deref(), request_id.as_deref()).await?;
-                standing::stood(tx, account, step.oid, &step.user, &effect_of(&step.action)).await?;
-                Ok(true)
-            }
-            .boxed()
-        });
-        self.journal.write(done, event).await?;
-        Ok(())
-    }
-
-    async fn end_intent(
-        &self,
-        step: &Step,
-        intent: Uuid,
-        end: IntentEnd,
-        detail: &str,
-        ids: Option<&RequestIds>,
-        outcome: &'static str,
-    ) -> Result<(), StoreError> {
-        let event = self.event(step, outcome, ids, json!({ "detail": detail }));
-        let (detail, request_id) = (detail.to_owned(), ids.and_then(|ids| ids.request_id.clone()));
-        let ended = write(move |tx| {
-            async move {
-                intents::end(tx, intent, end, Some(&detail), request_id.as_deref()).await?;
-                Ok(true)
-            }
-            .boxed()
-        });
-        self.journal.write(ended, event).await?;
-        Ok(())
-    }
-
-    fn event(&self, step: &Step, outcome: &str, ids: Option<&RequestIds>, more: Value) -> NewEvent {
-        let mut data = json!({
-            "step": step.no,
-            "pbx_user_id": step.user,
-            "microsoft_user": step.oid,
-            "action": step.action.kind(),
-            "outcome": outcome,
-            "before": step.before,
-            "after": step.after,
-            "reason": step.reason,
-            "request_id": ids.and_then(|ids| ids.request_id.clone()),
-        });
-        if let (Value::Object(data), Value::Object(more)) = (&mut data, more) {
-            data.extend(more);
-        }
-        NewEvent { kind: "step", data }
-    }
-}
-
-/// Type and name of the policy of an action.
-fn policy_of(action: &Action) -> (Option<&str>, Option<&str>) {
-    match action {
-        Action::AssignPolicy { policy_type, name, .. } | Action::UnassignPolicy { policy_type, name } => {
-            (Some(policy_type.0.as_str()), Some(name.as_str()))
-        }
-        Action::AssignNumber { .. } | Action::UnassignNumber { .. } => (None, None),
-    }
-}
-
-/// The effect of an action on what stands.
-pub(crate) fn effect_of(action: &Action) -> Stood<'_> {
-    match action {
-        Action::AssignNumber { number, .. } => Stood::NumberOn(number.as_str()),
-        Action::UnassignNumber { number } => Stood::NumberOff(number.as_str()),
-        Action::AssignPolicy { policy_type, name, .. } => Stood::PolicyOn(policy_type, name),
-        Action::UnassignPolicy { policy_type, .. } => Stood::PolicyOff(policy_type),
-    }
 }
 
 /// The person's token ended in the middle of the job: what was done stays done, the rest waits for a new sign-in.
@@ -394,7 +255,7 @@ fn refusal_end(error: &GraphError, text: String) -> StepEnd {
         ErrorClass::Unauthorized => StepEnd::Abort { code: "token_rejected", text },
         ErrorClass::Forbidden => StepEnd::Abort { code: "permission_missing", text },
         ErrorClass::Token(TokenErrorKind::SignInOver) => sign_in_over(),
-        ErrorClass::Token(kind) => StepEnd::Abort { code: crate::job::token_code(kind), text },
+        ErrorClass::Token(kind) => StepEnd::Abort { code: crate::job_error::token_code(kind), text },
         ErrorClass::Stopped => StepEnd::NotStarted,
         _ => StepEnd::Deferred { reason: DeferReason::Transient, text },
     }

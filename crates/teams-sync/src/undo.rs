@@ -7,7 +7,7 @@ use tandem_domain::{AccountId, Gen, JobId, ObjectId, PbxUserId};
 use tandem_store::wanted::Snapshot;
 use tandem_store::{Tx, undo};
 
-use crate::job::JobError;
+use crate::job_error::JobError;
 
 /// A job on its way back.
 #[derive(Debug)]

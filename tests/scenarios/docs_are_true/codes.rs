@@ -7,6 +7,7 @@ const CODES: &str = include_str!("../../../docs/codes.md");
 const STEPS: &str = include_str!("../../../crates/teams-sync/src/step.rs");
 const EXPLAINED: &str = include_str!("../../../crates/teams-sync/src/explain.rs");
 const JOBS: &str = include_str!("../../../crates/teams-sync/src/job.rs");
+const JOB_ERRORS: &str = include_str!("../../../crates/teams-sync/src/job_error.rs");
 const ORDERS: &str = include_str!("../../../crates/teams-sync/src/orders.rs");
 const RESULTS: &str = include_str!("../../../crates/teams-sync/src/results.rs");
 const UNDO: &str = include_str!("../../../crates/teams-sync/src/undo.rs");
@@ -31,7 +32,8 @@ fn every_code_is_explained() {
     assert_eq!(deferred.len(), 10, "every reason to defer has a row");
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
     let sources =
-        [STEPS, EXPLAINED, JOBS, ORDERS, RESULTS, UNDO, WHO, VAULT, FAULTS, ID_TOKENS, PROOFS].into_iter();
+        [STEPS, EXPLAINED, JOBS, JOB_ERRORS, ORDERS, RESULTS, UNDO, WHO, VAULT, FAULTS, ID_TOKENS, PROOFS]
+            .into_iter();
     let literals = sources.flat_map(|source| {
         [
             "code: \"",

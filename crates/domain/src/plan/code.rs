@@ -54,6 +54,8 @@ codes! {
     NumberIsSecondaryLine = "number_is_secondary_line",
     /// The wanted number comes from a Calling Plan or an operator.
     NumberNotDirectRouting = "number_not_direct_routing",
+    /// The user has the wanted number, but Microsoft could not activate it.
+    NumberActivationFailed = "number_activation_failed",
     /// The user has a number from a Calling Plan or an operator, which is not ours to replace.
     UserNumberNotDirectRouting = "user_number_not_direct_routing",
     /// Two mapped users want the same number.

@@ -180,12 +180,22 @@ fn own_obstacle(
     }
     let mut lines = view.held(oid);
     if let Some((_, line)) = view.held(oid).find(|(held, _)| *held == number) {
-        return unfit_line(number, line, &user.upn);
+        return unfit_line(number, line, &user.upn)
+            .or_else(|| view.has_failed(number).then(|| not_activated(number, &user.upn)));
     }
     let (foreign, _) = lines.find(|(_, line)| line.primary && !line.direct_routing)?;
     let text =
         format!("{} has {foreign} from a Calling Plan or an operator; take it off there first", user.upn);
     Some(conflict(Code::UserNumberNotDirectRouting, text, Some(user.upn.clone())))
+}
+
+/// A number that is assigned and does not ring: not ours to take off and give again without a person.
+fn not_activated(number: &Number, upn: &str) -> Verdict {
+    let text = format!(
+        "{upn} has {number}, but Microsoft could not activate it; take it off under Phone numbers in the Teams admin \
+         center, the next sync gives it again"
+    );
+    Verdict::Failed { code: Code::NumberActivationFailed, text }
 }
 
 /// Why a number that somebody has is no number for Direct Routing as the primary line.

@@ -121,6 +121,9 @@ pub struct ObservedNumber {
     pub primary: bool,
     /// An assignment or update of it is under way at Microsoft.
     pub pending: bool,
+    /// Microsoft could not carry out an assignment or update of it.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// The observed state of a tenant.

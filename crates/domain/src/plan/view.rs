@@ -78,6 +78,11 @@ impl<'a> View<'a> {
         self.inventory(number).is_some_and(|entry| entry.pending)
     }
 
+    /// Whether Microsoft could not activate it.
+    pub(super) fn has_failed(&self, number: &Number) -> bool {
+        self.inventory(number).is_some_and(|entry| entry.failed)
+    }
+
     /// The name of a deleted user that still holds a number.
     pub(super) fn deleted(&self, oid: ObjectId) -> Option<&'a str> {
         self.observed.deleted.get(&oid).map(String::as_str)

@@ -66,7 +66,7 @@ fn f55_every_kind_of_foreign_holder_is_named_and_left_alone() {
 #[test]
 fn every_unfit_user_is_told_why() {
     let mut tenant = Tenant::new();
-    for n in 1..=12 {
+    for n in 1..=13 {
         tenant.mapped(n, None, Some(n));
     }
     tenant.users.remove(&oid(1));
@@ -82,6 +82,7 @@ fn every_unfit_user_is_told_why() {
     tenant.line(10, Some(10)).primary = false;
     tenant.line(30, Some(11)).direct_routing = false;
     tenant.line(12, None).pending = true;
+    tenant.line(13, Some(13)).failed = true;
     assert_snapshot!(told(&tenant.plan()), @r#"
     1001: failed user_unknown_in_tenant: the tenant has no user 00000000-0000-4000-8000-000000000001; it was deleted or never existed
     1002: conflict user_is_resource_account: user2@customer.example is a resource account; map the PBX user to a person <->
@@ -95,6 +96,7 @@ fn every_unfit_user_is_told_why() {
     1010: conflict number_is_secondary_line: +12125550110 is a private or alternate line of user10@customer.example <user10@customer.example>
     1011: conflict user_number_not_direct_routing: user11@customer.example has +12125550130 from a Calling Plan or an operator; take it off there first <user11@customer.example>
     1012: deferred operation_running: Microsoft is still working on +12125550112
+    1013: failed number_activation_failed: user13@customer.example has +12125550113, but Microsoft could not activate it; take it off under Phone numbers in the Teams admin center, the next sync gives it again
     "#);
 }
 

@@ -34,6 +34,7 @@ pub(crate) struct Line {
     pub(crate) primary: bool,
     pub(crate) direct_routing: bool,
     pub(crate) pending: bool,
+    pub(crate) failed: bool,
     /// Whether the inventory lists it; else only the record of its holder shows it.
     pub(crate) listed: bool,
 }
@@ -89,6 +90,7 @@ impl Tenant {
             primary: true,
             direct_routing: true,
             pending: false,
+            failed: false,
             listed: true,
         };
         self.lines.entry(number(n)).or_insert(line)
@@ -139,6 +141,7 @@ impl Tenant {
                     direct_routing: line.direct_routing,
                     primary: line.primary,
                     pending: line.pending,
+                    failed: line.failed,
                 };
                 observed.numbers.insert(number.clone(), entry);
             }
@@ -254,6 +257,7 @@ impl Tenant {
                     primary: true,
                     direct_routing: true,
                     pending: false,
+                    failed: false,
                     listed: true,
                 });
                 assert_eq!(line.holder, HolderKind::Unassigned, "{number} has already been assigned");

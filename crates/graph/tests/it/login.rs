@@ -108,6 +108,74 @@ async fn a_rejected_token_is_replaced_once() {
     lab.end().await;
 }
 
+/// However many calls meet a rejection that lasts, one fresh token shows that it does.
+#[tokio::test]
+async fn f46_a_rejection_that_lasts_costs_one_fresh_token() {
+    let lab = Lab::start().await;
+    let client = lab.tenant();
+    client.organization().await.unwrap();
+    lab.fault("organization", 99, json!({ "type": "respond", "status": 401 })).await;
+    for _ in 0..5 {
+        let error = client.organization().await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Unauthorized);
+    }
+    assert_eq!(lab.seen("token").await.len(), 2);
+    assert_eq!(lab.seen("organization").await.len(), 1 + 6, "one more request for one more token");
+    // who throws the token away asks with a new one, and once
+    client.forget_token().await;
+    client.organization().await.unwrap_err();
+    assert_eq!((lab.seen("token").await.len(), lab.seen("organization").await.len()), (3, 8));
+    lab.delete("faults").await;
+    client.organization().await.unwrap();
+    assert_eq!(lab.seen("token").await.len(), 3, "it is good after all");
+    lab.end().await;
+}
+
+/// The token endpoint asks to wait: nobody asks it before that, whoever wants a token of that tenant, and no call is lost
+/// for it.
+#[tokio::test]
+async fn i23_a_token_endpoint_that_throttles_is_left_alone() {
+    let lab = Lab::start().await;
+    for (form, status) in [(json!("1.2"), 429), (json!("1"), 503), (json!(null), 429)] {
+        lab.fault("token", 1, json!({ "type": "throttle", "retryAfter": form, "status": status })).await;
+        let graph = graph(lab.config());
+        let (one, two) = (graph.tenant(TENANT), graph.tenant(TENANT));
+        let start = tokio::time::Instant::now();
+        let (a, b) = tokio::join!(one.organization(), two.token_info());
+        a.unwrap();
+        b.unwrap();
+        assert!(start.elapsed() >= std::time::Duration::from_secs(1), "{form} {status}");
+    }
+    assert_eq!(lab.seen("token").await.len(), 6, "each was refused once and asked once more");
+    assert_eq!(lab.early_calls().await, 0);
+    lab.end().await;
+}
+
+/// Who does not wait that long is told how long, another process that shares the books asks nothing either, and the
+/// neighbour is served.
+#[tokio::test]
+async fn i23_a_shut_token_endpoint_is_known_to_all_processes() {
+    let lab = Lab::start().await;
+    lab.fault("token", 1, json!({ "type": "throttle", "retryAfter": "600" })).await;
+    let books = std::sync::Arc::new(tandem_graph::LocalLedger::default());
+    let process = || {
+        let graph = graph(lab.config());
+        graph.share_budgets(std::sync::Arc::clone(&books) as _);
+        graph
+    };
+    let (one, two) = (process(), process());
+    for client in [one.tenant(TENANT), one.tenant(TENANT), two.tenant(TENANT)] {
+        let error = client.organization().await.unwrap_err();
+        let ErrorClass::Throttled { retry_after, parked } = error.class() else { panic!("{error:?}") };
+        assert!(retry_after > std::time::Duration::from_secs(500) && !parked, "{retry_after:?}");
+        assert_eq!(error.effect(), Effect::NotSent);
+    }
+    assert_eq!(lab.seen("token").await.len(), 1);
+    two.tenant(OTHER_TENANT).organization().await.unwrap();
+    assert_eq!(lab.early_calls().await, 0);
+    lab.end().await;
+}
+
 #[tokio::test]
 async fn a_token_of_another_tenant_is_never_used() {
     let lab = Lab::start().await;

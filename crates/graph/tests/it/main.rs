@@ -2,6 +2,8 @@
 
 // clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
 #[cfg(test)]
+mod away;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod login;

@@ -21,7 +21,7 @@ pub(crate) fn assignment(number: &Number) -> Value {
         "telephoneNumber": number.telephone_number,
         "operatorId": number.operator_id(),
         "numberType": number.number_type,
-        "activationState": "activated",
+        "activationState": number.activation,
         "capabilities": number.capabilities,
         "locationId": number.location_id,
         "civicAddressId": null,

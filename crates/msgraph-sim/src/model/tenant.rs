@@ -231,6 +231,7 @@ impl Tenant {
         let mut state = self.truth.get(number).cloned().unwrap_or_else(|| Number::direct_routing(number));
         state.holder = Some(target);
         state.category = Some(category);
+        "activated".clone_into(&mut state.activation);
         state.location_id = location_id.or(state.location_id);
         let position = self.users.find(&target.to_string());
         let resource = position.is_some_and(|p| self.users.at(p).spec.account_type == "resourceAccount");

@@ -15,6 +15,7 @@ use crate::settings::{Budget, Throttling};
 enum Scope {
     AppTenant(Uuid, Uuid),
     App(Uuid),
+    Login(Uuid),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,20 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
+    /// Looks at a request to the token endpoint of a tenant.
+    pub(crate) fn login(&mut self, tenant: Uuid, now: Instant, limits: &Throttling) -> Verdict {
+        let parked = self.parked.get(&Scope::Login(tenant)).filter(|parked| now < parked.until);
+        let early = parked.is_some_and(|parked| now.duration_since(parked.told) > ms(limits.early_grace_ms));
+        Verdict { early, ..Verdict::default() }
+    }
+
+    /// A fault told who asks for a token of a tenant to wait.
+    pub(crate) fn told_login(&mut self, tenant: Uuid, retry_after: &str, now: Now) {
+        let Some(wait) = wait_of(retry_after, now.wall) else { return };
+        let parked = Parked { told: now.mono, until: now.mono + wait, refuse: false };
+        self.parked.insert(Scope::Login(tenant), parked);
+    }
+
     /// Counts a request of an application in a tenant.
     pub(crate) fn count(&mut self, app: Uuid, tenant: Uuid, now: Instant, limits: &Throttling) -> Verdict {
         let mut verdict = Verdict::default();
@@ -66,7 +81,7 @@ impl Throttle {
         for (scope, budget, name) in scopes {
             let label = match scope {
                 Scope::AppTenant(app, tenant) => format!("{name}/ReadWrite/{app}/{tenant}"),
-                Scope::App(app) => format!("{name}/ReadWrite/{app}"),
+                Scope::App(app) | Scope::Login(app) => format!("{name}/ReadWrite/{app}"),
             };
             if let Some(parked) = self.parked.get(&scope).copied() {
                 if parked.until <= now {

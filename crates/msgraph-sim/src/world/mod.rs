@@ -224,6 +224,8 @@ pub struct NumberSpec {
     pub capabilities: Vec<String>,
     /// `online` or `onPremises`.
     pub number_source: String,
+    /// `activated`, or any other word; an assignment activates it.
+    pub activation_state: String,
     /// Emergency location.
     pub location_id: Option<String>,
     /// City.
@@ -244,6 +246,7 @@ impl Default for NumberSpec {
             assignment_category: "primary".to_owned(),
             capabilities: vec!["userAssignment".to_owned()],
             number_source: "online".to_owned(),
+            activation_state: "activated".to_owned(),
             location_id: None,
             city: None,
             iso_country_code: None,
