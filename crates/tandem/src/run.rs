@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
 use tandem_bus::Bus;
 use tandem_graph::Graph;
 use tandem_outbox::{Bell, Relay};
@@ -63,7 +61,6 @@ pub(crate) async fn run(args: RunArgs, config: &Config) -> anyhow::Result<lifecy
         );
         failpoint::arm(&args.failpoint);
     }
-    no_core_dumps().context("forbid core dumps")?;
     let Roles(roles) = &args.roles;
     let prepared = Prepared::new(config, roles)?;
     let interrupts = Interrupts::signals().context("catch signals")?;
@@ -78,12 +75,6 @@ pub(crate) async fn run(args: RunArgs, config: &Config) -> anyhow::Result<lifecy
     let exit = work(&ctx, prepared, interrupts).await;
     telemetry.shutdown(Duration::from_secs(3)).await;
     Ok(exit)
-}
-
-/// Tokens and keys pass through this process: no core file shall keep them, and no other process look into it.
-pub(crate) fn no_core_dumps() -> nix::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    prctl::set_dumpable(false)
 }
 
 /// Starts the roles and waits for their end. A start that fails, and one that is interrupted, ends like anything else.
