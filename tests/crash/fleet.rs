@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use tandem_store::Login;
 use tandem_testkit::TempDir;
 use tandem_tests::{Account, PASSWORD, Process, Tester};
+use tandem_vault::Keyring;
 use url::Url;
 
 /// Roles that most tests run.
@@ -102,12 +103,15 @@ impl Fleet {
         let nats = Url::parse(&tester.nats.url()?)?;
         private(&folder.path().join("nats.password"), nats.password().context("password of the broker")?)?;
         private(&folder.path().join("app.secret"), "demo-secret")?;
+        let key = Keyring::load(tester.keyring.path())?.newest();
+        Keyring::publish(&folder.path().join("sealing.pub"), &key)?;
         let text = format!(
             "environment = \"development\"\n\
              [database]\nport = {postgres}\nname = \"{database}\"\npasswords_dir = \"passwords\"\nmax_connections = 6\n\
              [bus]\nurl = \"nats://127.0.0.1:{nats_port}\"\nuser = \"{user}\"\npassword_file = \"nats.password\"\n\
              [telemetry]\nlog_format = \"json\"\n\
-             [vault]\nkeyring = \"{keyring}\"\n\
+             [vault]\nkeyring = \"{keyring}\"\npublic_key_file = \"sealing.pub\"\n\
+             [sign_in]\nclient_id = \"{sign_in}\"\n\
              [microsoft]\nauthority = \"{sim}\"\ngraph = \"{sim}\"\nclient_id = \"{app}\"\nsecret_file = \"app.secret\"\n\
              tenant_rate_per_s = 500\napp_rate_per_s = {app_rate}\ntenant_operations_in_flight = 20\n\
              request_timeout = \"1s\"\nmax_wait = \"5s\"\n{times}",
@@ -118,6 +122,7 @@ impl Fleet {
             keyring = tester.keyring.path().display(),
             sim = tester.sim.base_url(),
             app = msgraph_sim::DEMO_APP,
+            sign_in = msgraph_sim::DEMO_SIGN_IN_APP,
             app_rate = options.app_rate,
             times = TIMES
                 .replace("{sources}", &options.sources)
@@ -140,16 +145,22 @@ impl Fleet {
 
     /// Starts `tandem run` with these arguments; it may not be ready yet.
     pub(crate) fn spawn(&mut self, role: &str, more: &[&str]) -> Result<Id> {
-        let id = Id(self.processes.len());
-        let log: PathBuf = self.folder.path().join(format!("{}-{role}.log", id.0));
-        let config = self.folder.path().join("tandem.toml");
-        let config = config.to_str().context("the folder's name is text")?;
-        let mut args = vec!["--config", config, "run", role];
+        let mut args = vec!["run", role];
         if !more.contains(&"--health") {
             args.extend(["--health", "127.0.0.1:0"]);
         }
         args.extend(more);
-        self.processes.push(Process::spawn(role, &args, log)?);
+        self.command(role, &args)
+    }
+
+    /// Starts any command of the program; `name` is for the reports.
+    pub(crate) fn command(&mut self, name: &str, args: &[&str]) -> Result<Id> {
+        let id = Id(self.processes.len());
+        let log: PathBuf = self.folder.path().join(format!("{}-{name}.log", id.0));
+        let config = self.folder.path().join("tandem.toml");
+        let config = config.to_str().context("the folder's name is text")?;
+        let args = [&["--config", config], args].concat();
+        self.processes.push(Process::spawn(name, &args, log)?);
         Ok(id)
     }
 

@@ -2,6 +2,8 @@
 //! from a broker that forgets. After each death the system comes to rest by itself, with the tenant as wanted.
 
 mod broker;
+mod canary;
+mod consent;
 mod debouncer;
 mod detector;
 mod everything;

@@ -4,6 +4,7 @@ mod accounts;
 mod config;
 mod demo;
 mod doctor;
+mod failpoints;
 mod jobs;
 mod keys;
 mod migrate;
