@@ -199,6 +199,9 @@ impl App {
         let state = Secret::new()?;
         let account = session.link.account;
         let mut tx = self.store.begin_for("connect.consent", account).await?;
+        if connect::bound_elsewhere(&mut tx, account, tenant).await? {
+            return Err(Fault::TenantTaken);
+        }
         let sent = connect::consenting(&mut tx, account, attempt.id, &state.hash(), STATE_LIFE, SIGN_IN_LIFE)
             .await?;
         tx.commit().await?;

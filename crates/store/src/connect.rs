@@ -54,9 +54,8 @@ statements! {
     /// The way ends here.
     REFUSE = "update admin.connect_attempts set step = 'refused', refusal = $3::text::json, state_hash = null, state_until = null
                where account_id = $1 and attempt_id = $2 and step in ('signing_in', 'signed_in', 'consenting', 'authorizing')";
-    /// Whether another account has a tenant, as far as this login sees: people-facing work sees its own account only, and the
-    /// unique key decides when the authorization is stored.
-    ELSEWHERE = "select exists (select from vault.authorizations where tenant_id = $2 and account_id <> $1)";
+    /// Whether another account has a tenant; the unique key decides again when the authorization is stored.
+    ELSEWHERE = "select vault.taken_by_another($1, $2)";
 }
 
 pub use crate::connect_links::{Bound, Link, NewLink, Purpose, close_link, link, put_link};
@@ -365,7 +364,7 @@ pub async fn refuse(
     Ok(())
 }
 
-/// Whether another account has the tenant, as far as this login sees.
+/// Whether another account has the tenant. Whose it is, nobody is told who works for one account.
 ///
 /// # Errors
 /// [`StoreError`].

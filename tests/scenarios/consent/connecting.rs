@@ -97,21 +97,36 @@ async fn a_permission_that_is_not_given_is_named_and_consenting_again_heals_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b68_f60_a_tenant_of_another_account_is_refused_by_the_proof_at_the_latest() -> Result<()> {
+async fn b68_f60_a_tenant_of_another_account_is_refused_before_consent_and_by_the_proof() -> Result<()> {
     let mut world = World::start().await?;
     let other = world.tester.account(1).await?;
     sqlx::query("delete from vault.authorizations").execute(&world.tester.admin).await?;
-    let mut browser = Browser::new();
-    world.connect(&mut browser, &world.upn(ADMIN)).await?.says("Connected")?;
-    // the other account's link, and the same tenant
-    let link = world.link_of(&other, &Purpose::Connect, None, time::Duration::HOUR).await?;
     let person = world.upn(ADMIN);
+    let link = world.link_of(&other, &Purpose::Connect, None, time::Duration::HOUR).await?;
+    // two browsers come by the other account's link with the same tenant, while nobody has it
+    let mut late = Browser::new();
+    let microsoft = world.to_microsoft(&mut late, &link).await?;
+    let confirm = late.send(&microsoft, &[("person", &person)]).await?;
+    let consenting = late.send(&confirm, &[]).await?;
+    let mut between = Browser::new();
+    let microsoft = world.to_microsoft(&mut between, &link).await?;
+    let confirm = between.send(&microsoft, &[("person", &person)]).await?;
+    world.connect(&mut Browser::new(), &person).await?.says("Connected")?;
+
+    // a third one learns it right after the sign-in: the page, which sees its own account's rows only, knows it
+    let mut browser = Browser::new();
     let microsoft = world.to_microsoft(&mut browser, &link).await?;
-    let confirm = browser.send(&microsoft, &[("person", &person)]).await?;
-    let microsoft = browser.send(&confirm, &[]).await?;
-    browser.send(&microsoft, &[("person", &person)]).await?;
-    let page = world.outcome(&mut browser).await?;
+    let page = browser.send(&microsoft, &[("person", &person)]).await?;
+    assert_eq!((page.code()?.as_str(), page.status.as_u16()), ("tenant_taken", 403));
+    let rest = page.text.replace(&person, "");
+    assert!(!rest.contains(&world.account.name), "whose it is, is nobody's business: {rest}");
+    // the second one when it goes on to the consent page
+    assert_eq!(between.send(&confirm, &[]).await?.code()?, "tenant_taken");
+    // the first one had gone there already: the proof has the last word
+    late.send(&consenting, &[("person", &person)]).await?;
+    let page = world.outcome(&mut late).await?;
     assert_eq!(page.code()?, "tenant_taken");
+    assert_eq!(world.tester.count("select count(*) from vault.proofs").await?, 2);
     let bound: Vec<(uuid::Uuid, uuid::Uuid)> =
         sqlx::query_as("select account_id, tenant_id from vault.authorizations")
             .fetch_all(&world.tester.admin)
