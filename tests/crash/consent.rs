@@ -45,7 +45,7 @@ async fn at_microsoft(fleet: &mut Fleet, command: Id, browser: &mut Browser) -> 
 async fn consent(fleet: &mut Fleet, command: Id, browser: &mut Browser, person: &str) -> Result<Page> {
     let microsoft = at_microsoft(fleet, command, browser).await?;
     let confirm = browser.send(&microsoft, &[("person", person)]).await?;
-    confirm.says("One step is left")?;
+    confirm.says("Allow access at Microsoft")?;
     let microsoft = browser.send(&confirm, &[]).await?;
     let page = browser.send(&microsoft, &[("person", person)]).await?;
     outcome(fleet, browser, page).await

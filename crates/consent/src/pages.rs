@@ -43,6 +43,7 @@ struct Consent<'a> {
 struct Waiting<'a> {
     heading: &'a str,
     text: &'a str,
+    connecting: bool,
 }
 
 /// It worked.
@@ -105,13 +106,13 @@ pub(crate) fn proving() -> Response {
     let heading = "Your organisation is being connected";
     let text = "You have consented. Microsoft needs a moment until that shows everywhere, sometimes some minutes; then one \
                 harmless read proves that it works.";
-    html(StatusCode::OK, &Waiting { heading, text })
+    html(StatusCode::OK, &Waiting { heading, text, connecting: true })
 }
 
 pub(crate) fn asking() -> Response {
     let heading = "The sync has been asked for";
     let text = "It becomes a job in a moment.";
-    html(StatusCode::OK, &Waiting { heading, text })
+    html(StatusCode::OK, &Waiting { heading, text, connecting: false })
 }
 
 /// `missing` says which permissions are not there.
@@ -155,7 +156,8 @@ pub(crate) fn fault(fault: &Fault, link: Option<&str>) -> Response {
     refused(fault.status(), &fault.told(Who::default()), link)
 }
 
+/// Kept by browsers for a while: the last page is shown by a server that is about to leave.
 pub(crate) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../templates/style.css"))
-        .into_response()
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=600")];
+    (headers, include_str!("../templates/style.css")).into_response()
 }
