@@ -20,6 +20,7 @@ struct Start<'a> {
     linked: Option<&'a str>,
     expected: Option<&'a str>,
     made_by: &'a str,
+    own_app: bool,
     reason: &'a str,
     permissions: &'a [Permission],
 }
@@ -91,6 +92,7 @@ pub(crate) fn start(link: &Link, code: &str) -> Response {
         linked: bound.and_then(|bound| bound.admin.as_ref()).map(|(_, name)| name.as_str()),
         expected: link.expected_tenant.as_deref(),
         made_by: &link.made_by,
+        own_app: link.own_app,
         reason,
         permissions: &PERMISSIONS,
     };

@@ -13,18 +13,22 @@ use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    /// A browser begins.
+    /// A browser begins, unless too many have begun by the same link lately.
     BEGIN = "insert into admin.connect_attempts (attempt_id, account_id, link_hash, session_hash, step, authority, state_hash, state_until)
-             values ($1, $2, $3, $4, 'signing_in', $5, $6, now() + $7)";
+             select $1, $2, $3, $4, 'signing_in', $5, $6, now() + $7
+              where (select count(*) from admin.connect_attempts
+                      where link_hash = $3 and created_at > now() - interval '1 hour') < $8";
     /// Where a browser is.
     ATTEMPT = "select t.attempt_id, t.link_hash, t.step, t.authority, t.state_hash, t.state_until <= now() as state_late, t.tenant_id,
-                      t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail
+                      t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail,
+                      extract(epoch from now() - coalesce(t.signed_in_at, t.created_at))::float8 as since_sign_in
                  from admin.connect_attempts t left join vault.proofs p on p.proof_id = t.proof_id
                  left join admin.requests r on r.request_id = t.request_id
                 where t.account_id = $1 and t.session_hash = $2";
     /// All browsers that came by a link, in their order.
     ATTEMPTS = "select t.attempt_id, t.link_hash, t.step, t.authority, t.state_hash, t.state_until <= now() as state_late, t.tenant_id,
-                       t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail
+                       t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail,
+                       extract(epoch from now() - coalesce(t.signed_in_at, t.created_at))::float8 as since_sign_in
                   from admin.connect_attempts t left join vault.proofs p on p.proof_id = t.proof_id
                   left join admin.requests r on r.request_id = t.request_id
                  where t.account_id = $1 and t.link_hash = $2 order by t.created_at, t.attempt_id";
@@ -32,11 +36,12 @@ statements! {
     TAKE_STATE = "update admin.connect_attempts set state_hash = null, state_until = null
                    where account_id = $1 and attempt_id = $2 and step = $3 and state_hash = $4 and state_until > now()";
     /// Somebody has signed in.
-    SIGNED_IN = "update admin.connect_attempts set step = 'signed_in', tenant_id = $3, oid = $4, signed_in_as = $5
+    SIGNED_IN = "update admin.connect_attempts set step = 'signed_in', tenant_id = $3, oid = $4, signed_in_as = $5, signed_in_at = now()
                   where account_id = $1 and attempt_id = $2 and step = 'signing_in' and state_hash is null";
     /// The browser is sent to the consent page.
     CONSENTING = "update admin.connect_attempts set step = 'consenting', state_hash = $3, state_until = now() + $4
-                   where account_id = $1 and attempt_id = $2 and step in ('signed_in', 'consenting') and created_at > now() - $5::interval";
+                   where account_id = $1 and attempt_id = $2 and step in ('signed_in', 'consenting')
+                     and coalesce(signed_in_at, created_at) > now() - $5::interval";
     /// Asks teams-sync for the proof.
     PUT_PROOF = "insert into vault.proofs (proof_id, account_id, tenant_id, client_id, admin_oid, admin_name)
                  select $3, account_id, tenant_id, $4, oid, signed_in_as from admin.connect_attempts
@@ -115,6 +120,8 @@ pub struct Attempt {
     pub state_late: bool,
     /// The tenant signed in to, the person, and the name for display.
     pub person: Option<(TenantId, ObjectId, String)>,
+    /// How long ago that was.
+    pub since_sign_in: Duration,
     /// Why its way has ended.
     pub refusal: Option<Value>,
     /// What the proof has shown, once it has ended.
@@ -153,13 +160,16 @@ pub struct NewAttempt<'a> {
     pub state_life: Duration,
 }
 
-/// A browser begins.
+/// Browsers that may begin by the same link within an hour.
+const AN_HOUR: i64 = 100;
+
+/// A browser begins; false when too many have begun by this link within the hour.
 ///
 /// # Errors
 /// [`StoreError::Constraint`] for an unknown link.
-pub async fn begin(tx: &mut Tx, attempt: &NewAttempt<'_>) -> Result<(), StoreError> {
+pub async fn begin(tx: &mut Tx, attempt: &NewAttempt<'_>) -> Result<bool, StoreError> {
     let failed = tx.failed();
-    sqlx::query(BEGIN)
+    let done = sqlx::query(BEGIN)
         .bind(attempt.id)
         .bind(attempt.account.0)
         .bind(attempt.link_hash.as_slice())
@@ -167,10 +177,11 @@ pub async fn begin(tx: &mut Tx, attempt: &NewAttempt<'_>) -> Result<(), StoreErr
         .bind(attempt.authority)
         .bind(attempt.state_hash.as_slice())
         .bind(attempt.state_life)
+        .bind(AN_HOUR)
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Where the browser of a session is.
@@ -223,6 +234,7 @@ fn read(work: &'static str, row: &PgRow) -> Result<Attempt, StoreError> {
         state_hash: row.get("state_hash"),
         state_late: row.get::<Option<bool>, _>("state_late").unwrap_or(false),
         person,
+        since_sign_in: Duration::seconds_f64(row.get("since_sign_in")),
         refusal: row.get("refusal"),
         proof: outcome.map(|outcome| ProofEnd {
             outcome,

@@ -175,6 +175,85 @@ async fn b67_b70_only_the_tenant_that_is_expected_or_bound() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b64_consent_is_asked_for_right_after_the_sign_in() -> Result<()> {
+    let world = World::start().await?;
+    let mut browser = Browser::new();
+    let confirm = world.sign_in(&mut browser, &world.upn(ADMIN)).await?;
+    for (ago, code) in [("10 minutes 1 second", Some("sign_in_old")), ("9 minutes 30 seconds", None)] {
+        sqlx::query("update admin.connect_attempts set signed_in_at = now() - $1::text::interval")
+            .bind(ago)
+            .execute(&world.tester.admin)
+            .await?;
+        let page = browser.send_once(&confirm, &[]).await?;
+        match code {
+            Some(code) => assert_eq!((page.code()?.as_str(), page.status.as_u16()), (code, 403), "{ago}"),
+            None => assert!(page.redirect()?.is_some_and(|to| to.path().ends_with("/adminconsent")), "{ago}"),
+        }
+    }
+    world.nothing_done().await?;
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_begins_so_many_sign_ins_and_no_more() -> Result<()> {
+    let world = World::start().await?;
+    let link = world.link(&Purpose::Connect, None).await?;
+    let mut browser = Browser::new();
+    let start = browser.go(&world.address(&link)).await?;
+    assert!(browser.send_once(&start, &[]).await?.redirect()?.is_some());
+    let more = "insert into admin.connect_attempts (attempt_id, account_id, link_hash, session_hash, step, authority)
+                select gen_random_uuid(), account_id, link_hash, sha256(n::text::bytea), step, authority
+                  from admin.connect_attempts, generate_series(1, 99) n";
+    sqlx::query(more).execute(&world.tester.admin).await?;
+    let page = browser.send_once(&start, &[]).await?;
+    assert_eq!((page.code()?.as_str(), page.status.as_u16()), ("too_many_sign_ins", 429));
+    // an hour later it is good again, and so is any other link meanwhile
+    world.at_microsoft(&mut browser).await?;
+    let later = "update admin.connect_attempts set created_at = now() - interval '61 minutes'";
+    sqlx::query(later).execute(&world.tester.admin).await?;
+    assert!(browser.send_once(&start, &[]).await?.redirect()?.is_some());
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_providers_app_takes_the_place_of_an_accounts_own() -> Result<()> {
+    let world = World::start().await?;
+    let kept = "insert into vault.secrets (account_id, kind, tenant_id, key_id, sealed, label, created_by)
+                values ($1, 'app_credential', $2, '0123456789abcdef', 'x', 'own', 'test')";
+    sqlx::query(kept)
+        .bind(world.account.id.0)
+        .bind(world.account.tenant)
+        .execute(&world.tester.admin)
+        .await?;
+    let mut browser = Browser::new();
+    let link = world.link(&Purpose::Connect, None).await?;
+    browser.go(&world.address(&link)).await?.says("an application registration of your own")?;
+    // what was proved is what is used: with the credential left there, jobs would speak as an app that nobody proved
+    world.connect(&mut browser, &world.upn(ADMIN)).await?.says("Connected")?;
+    assert_eq!(world.tester.count("select count(*) from vault.secrets").await?, 0);
+    let link = world.link(&Purpose::Connect, None).await?;
+    let again = browser.go(&world.address(&link)).await?;
+    assert!(!again.text.contains("of your own"), "{}", again.text);
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_commands_at_once_do_not_take_each_others_sign_ins_away() -> Result<()> {
+    let mut world = World::start().await?;
+    let mut browser = Browser::new();
+    let person = world.upn(ADMIN);
+    let first = world.at_microsoft(&mut browser).await?;
+    // the same browser, another server on this machine: cookies do not tell ports apart
+    let another = world.another_server().await?;
+    let base = std::mem::replace(&mut world.base, another);
+    world.at_microsoft(&mut browser).await?;
+    world.base = base;
+    let confirm = browser.send(&first, &[("person", &person)]).await?;
+    confirm.says("Allow access at Microsoft")?;
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_are_good_for_a_while_and_for_one_connection() -> Result<()> {
     let world = World::start().await?;
     let mut browser = Browser::new();
@@ -213,8 +292,10 @@ async fn every_answer_carries_strict_headers() -> Result<()> {
     for address in paths.into_iter().chain([world.address(&link)]) {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::POST] {
             let page = browser.once(method.clone(), &address, &[]).await?;
+            let kept = address.path() == "/connect/style.css" && method == Method::GET;
             for (name, value) in [
-                ("cache-control", "no-store"),
+                ("cache-control", if kept { "max-age=600" } else { "no-store" }),
+                ("cross-origin-resource-policy", "same-origin"),
                 ("x-content-type-options", "nosniff"),
                 ("x-frame-options", "DENY"),
                 ("referrer-policy", "same-origin"),
