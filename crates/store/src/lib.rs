@@ -24,6 +24,7 @@ pub mod intents;
 pub mod log;
 pub mod log_read;
 pub mod log_rollups;
+pub mod looks;
 pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
@@ -69,6 +70,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         log::STATEMENTS,
         log_read::STATEMENTS,
         log_rollups::STATEMENTS,
+        looks::STATEMENTS,
         microsoft_users::STATEMENTS,
         ops::STATEMENTS,
         outbox::STATEMENTS,

@@ -7,6 +7,7 @@ mod doctor;
 mod failpoints;
 mod jobs;
 mod keys;
+mod looks;
 mod migrate;
 mod operator;
 mod pages;

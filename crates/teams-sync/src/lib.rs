@@ -21,6 +21,7 @@ mod housekeeping;
 mod job;
 mod journal;
 mod lease;
+mod look;
 mod metrics;
 mod observe;
 mod orders;
@@ -55,6 +56,7 @@ use tandem_wire::{Subjects, settings as wire};
 
 pub use crate::expiry::CERTIFICATE_WARNING_DAYS;
 pub use crate::job::REQUIRED_ROLES;
+pub use crate::look::{Question, Seen, SeenUser, look};
 pub use crate::reseal::{ResealError, Resealed, reseal};
 pub use crate::settings::TeamsSyncSettings;
 pub use crate::who::pack_app_credential;
