@@ -43,10 +43,21 @@ look = "200ms"
 ladder_speed = 60
 in_flight = {in_flight}
 auto_slots = {auto_slots}
+manual_slots = {manual_slots}
 
 [sync_log]
 sweep = "1s"
 "#;
+
+/// Waits for a test in which no worker dies and which puts so much on the machine that seconds are too short.
+const PATIENT: [(&str, &str); 6] = [
+    ("request_timeout = \"1s\"", "request_timeout = \"10s\""),
+    ("lease = \"3s\"", "lease = \"60s\""),
+    ("heartbeat = \"300ms\"", "heartbeat = \"2s\""),
+    ("lease_margin = \"1500ms\"", "lease_margin = \"15s\""),
+    ("wait_out = \"1500ms\"", "wait_out = \"15s\""),
+    ("operation_patience = \"3s\"", "operation_patience = \"60s\""),
+];
 
 /// What differs between the fleets of tests.
 pub(crate) struct Options {
@@ -56,13 +67,24 @@ pub(crate) struct Options {
     pub(crate) in_flight: u32,
     /// Auto jobs in hand at once.
     pub(crate) auto_slots: u32,
+    /// Manual jobs in hand at once.
+    pub(crate) manual_slots: u32,
+    /// With long waits for leases, operations and requests.
+    pub(crate) patient: bool,
     /// Requests per second to all tenants.
     pub(crate) app_rate: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sources: String::new(), in_flight: 10, auto_slots: 500, app_rate: 2000 }
+        Self {
+            sources: String::new(),
+            in_flight: 10,
+            auto_slots: 500,
+            manual_slots: 50,
+            patient: false,
+            app_rate: 2000,
+        }
     }
 }
 
@@ -105,7 +127,7 @@ impl Fleet {
         private(&folder.path().join("app.secret"), "demo-secret")?;
         let key = Keyring::load(tester.keyring.path())?.newest();
         Keyring::publish(&folder.path().join("sealing.pub"), &key)?;
-        let text = format!(
+        let mut text = format!(
             "environment = \"development\"\n\
              [database]\nport = {postgres}\nname = \"{database}\"\npasswords_dir = \"passwords\"\nmax_connections = 6\n\
              [bus]\nurl = \"nats://127.0.0.1:{nats_port}\"\nuser = \"{user}\"\npassword_file = \"nats.password\"\n\
@@ -127,8 +149,15 @@ impl Fleet {
             times = TIMES
                 .replace("{sources}", &options.sources)
                 .replace("{in_flight}", &options.in_flight.to_string())
-                .replace("{auto_slots}", &options.auto_slots.to_string()),
+                .replace("{auto_slots}", &options.auto_slots.to_string())
+                .replace("{manual_slots}", &options.manual_slots.to_string()),
         );
+        if options.patient {
+            for (short, long) in PATIENT {
+                ensure!(text.contains(short), "the configuration has no {short}");
+                text = text.replace(short, long);
+            }
+        }
         private(&folder.path().join("tandem.toml"), &text)?;
         Ok(Self { processes: Vec::new(), tester, folder, passed: false })
     }

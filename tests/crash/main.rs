@@ -12,6 +12,7 @@ mod judge;
 mod late;
 mod log;
 mod rates;
+mod rotation;
 mod sign_in;
 mod signals;
 mod worker;
