@@ -15,6 +15,7 @@ pub mod authorizations;
 pub mod change;
 pub mod claims;
 pub mod connect;
+mod connect_begin;
 mod connect_links;
 pub mod connect_proof;
 pub mod cut;
@@ -60,6 +61,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         authorizations::STATEMENTS,
         change::STATEMENTS,
         connect::STATEMENTS,
+        connect_begin::STATEMENTS,
         connect_links::STATEMENTS,
         connect_proof::STATEMENTS,
         cut::STATEMENTS,
