@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use tandem_store::Login;
 use tandem_testkit::TempDir;
 use tandem_tests::{Account, PASSWORD, Process, Tester};
+use tandem_vault::Keyring;
 use url::Url;
 
 /// Roles that most tests run.
@@ -42,10 +43,21 @@ look = "200ms"
 ladder_speed = 60
 in_flight = {in_flight}
 auto_slots = {auto_slots}
+manual_slots = {manual_slots}
 
 [sync_log]
 sweep = "1s"
 "#;
+
+/// Waits for a test in which no worker dies and which puts so much on the machine that seconds are too short.
+const PATIENT: [(&str, &str); 6] = [
+    ("request_timeout = \"1s\"", "request_timeout = \"10s\""),
+    ("lease = \"3s\"", "lease = \"60s\""),
+    ("heartbeat = \"300ms\"", "heartbeat = \"2s\""),
+    ("lease_margin = \"1500ms\"", "lease_margin = \"15s\""),
+    ("wait_out = \"1500ms\"", "wait_out = \"15s\""),
+    ("operation_patience = \"3s\"", "operation_patience = \"60s\""),
+];
 
 /// What differs between the fleets of tests.
 pub(crate) struct Options {
@@ -55,13 +67,24 @@ pub(crate) struct Options {
     pub(crate) in_flight: u32,
     /// Auto jobs in hand at once.
     pub(crate) auto_slots: u32,
+    /// Manual jobs in hand at once.
+    pub(crate) manual_slots: u32,
+    /// With long waits for leases, operations and requests.
+    pub(crate) patient: bool,
     /// Requests per second to all tenants.
     pub(crate) app_rate: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sources: String::new(), in_flight: 10, auto_slots: 500, app_rate: 2000 }
+        Self {
+            sources: String::new(),
+            in_flight: 10,
+            auto_slots: 500,
+            manual_slots: 50,
+            patient: false,
+            app_rate: 2000,
+        }
     }
 }
 
@@ -102,12 +125,15 @@ impl Fleet {
         let nats = Url::parse(&tester.nats.url()?)?;
         private(&folder.path().join("nats.password"), nats.password().context("password of the broker")?)?;
         private(&folder.path().join("app.secret"), "demo-secret")?;
-        let text = format!(
+        let key = Keyring::load(tester.keyring.path())?.newest();
+        Keyring::publish(&folder.path().join("sealing.pub"), &key)?;
+        let mut text = format!(
             "environment = \"development\"\n\
              [database]\nport = {postgres}\nname = \"{database}\"\npasswords_dir = \"passwords\"\nmax_connections = 6\n\
              [bus]\nurl = \"nats://127.0.0.1:{nats_port}\"\nuser = \"{user}\"\npassword_file = \"nats.password\"\n\
              [telemetry]\nlog_format = \"json\"\n\
-             [vault]\nkeyring = \"{keyring}\"\n\
+             [vault]\nkeyring = \"{keyring}\"\npublic_key_file = \"sealing.pub\"\n\
+             [sign_in]\nclient_id = \"{sign_in}\"\n\
              [microsoft]\nauthority = \"{sim}\"\ngraph = \"{sim}\"\nclient_id = \"{app}\"\nsecret_file = \"app.secret\"\n\
              tenant_rate_per_s = 500\napp_rate_per_s = {app_rate}\ntenant_operations_in_flight = 20\n\
              request_timeout = \"1s\"\nmax_wait = \"5s\"\n{times}",
@@ -118,12 +144,20 @@ impl Fleet {
             keyring = tester.keyring.path().display(),
             sim = tester.sim.base_url(),
             app = msgraph_sim::DEMO_APP,
+            sign_in = msgraph_sim::DEMO_SIGN_IN_APP,
             app_rate = options.app_rate,
             times = TIMES
                 .replace("{sources}", &options.sources)
                 .replace("{in_flight}", &options.in_flight.to_string())
-                .replace("{auto_slots}", &options.auto_slots.to_string()),
+                .replace("{auto_slots}", &options.auto_slots.to_string())
+                .replace("{manual_slots}", &options.manual_slots.to_string()),
         );
+        if options.patient {
+            for (short, long) in PATIENT {
+                ensure!(text.contains(short), "the configuration has no {short}");
+                text = text.replace(short, long);
+            }
+        }
         private(&folder.path().join("tandem.toml"), &text)?;
         Ok(Self { processes: Vec::new(), tester, folder, passed: false })
     }
@@ -140,16 +174,22 @@ impl Fleet {
 
     /// Starts `tandem run` with these arguments; it may not be ready yet.
     pub(crate) fn spawn(&mut self, role: &str, more: &[&str]) -> Result<Id> {
-        let id = Id(self.processes.len());
-        let log: PathBuf = self.folder.path().join(format!("{}-{role}.log", id.0));
-        let config = self.folder.path().join("tandem.toml");
-        let config = config.to_str().context("the folder's name is text")?;
-        let mut args = vec!["--config", config, "run", role];
+        let mut args = vec!["run", role];
         if !more.contains(&"--health") {
             args.extend(["--health", "127.0.0.1:0"]);
         }
         args.extend(more);
-        self.processes.push(Process::spawn(role, &args, log)?);
+        self.command(role, &args)
+    }
+
+    /// Starts any command of the program; `name` is for the reports.
+    pub(crate) fn command(&mut self, name: &str, args: &[&str]) -> Result<Id> {
+        let id = Id(self.processes.len());
+        let log: PathBuf = self.folder.path().join(format!("{}-{name}.log", id.0));
+        let config = self.folder.path().join("tandem.toml");
+        let config = config.to_str().context("the folder's name is text")?;
+        let args = [&["--config", config], args].concat();
+        self.processes.push(Process::spawn(name, &args, log)?);
         Ok(id)
     }
 

@@ -2,6 +2,8 @@
 //! from a broker that forgets. After each death the system comes to rest by itself, with the tenant as wanted.
 
 mod broker;
+mod canary;
+mod consent;
 mod debouncer;
 mod detector;
 mod everything;
@@ -10,6 +12,7 @@ mod judge;
 mod late;
 mod log;
 mod rates;
+mod rotation;
 mod sign_in;
 mod signals;
 mod worker;

@@ -82,7 +82,8 @@ impl Browser {
     /// # Errors
     /// When nobody answers.
     pub async fn once(&mut self, method: Method, url: &Url, fields: &[(&str, &str)]) -> Result<Page> {
-        let host = url.authority().to_owned();
+        // as browsers do: ports do not keep cookies apart
+        let host = url.host_str().unwrap_or_default().to_owned();
         let cookies: Vec<String> = self
             .cookies
             .iter()

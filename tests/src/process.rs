@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tandem_testkit::eventually;
 use tokio::process::{Child, Command};
+use url::Url;
 
 /// No process of a test needs so long for anything.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -122,6 +123,22 @@ impl Process {
     /// When it does not.
     pub async fn says(&self, what: &str) {
         eventually(PATIENCE, async || self.said().contains(what).then_some(())).await;
+    }
+
+    /// The address of the connect pages that it says a person should open.
+    ///
+    /// # Errors
+    /// When it is no address.
+    ///
+    /// # Panics
+    /// When it says none.
+    pub async fn link(&self) -> Result<Url> {
+        let found = eventually(PATIENCE, async || {
+            let said = self.said();
+            let mut lines = said.lines().map(str::trim);
+            lines.find(|line| line.starts_with("http://localhost:")).map(str::to_owned)
+        });
+        Ok(Url::parse(&found.await)?)
     }
 
     /// Where it serves health and metrics; the log says it.

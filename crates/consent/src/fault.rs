@@ -13,6 +13,8 @@ pub(crate) enum Fault {
     MethodNotAllowed,
     CrossSite,
     FormStale,
+    SignInOld,
+    TooManySignIns,
     NoSession,
     TwoSessions,
     Unfinished,
@@ -93,6 +95,8 @@ impl Fault {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::CrossSite => "cross_site",
             Self::FormStale => "form_stale",
+            Self::SignInOld => "sign_in_old",
+            Self::TooManySignIns => "too_many_sign_ins",
             Self::NoSession => "session_unknown",
             Self::TwoSessions => "session_ambiguous",
             Self::Unfinished => "sign_in_unfinished",
@@ -133,11 +137,13 @@ impl Fault {
             Self::LinkExpired | Self::LinkUsed => 410,
             Self::WrongHost(_) => 421,
             Self::MethodNotAllowed => 405,
+            Self::TooManySignIns => 429,
             Self::LoginUnavailable => 502,
             Self::Unavailable => 503,
             Self::Internal => 500,
             Self::CrossSite
             | Self::FormStale
+            | Self::SignInOld
             | Self::SignInDenied(_)
             | Self::PersonalAccount
             | Self::Guest
@@ -174,7 +180,9 @@ impl Fault {
             | Self::ConsentOtherTenant { .. } => "This is another Microsoft 365 organisation",
             Self::NotConnected | Self::NobodyLinked => "This account is not connected yet",
             Self::Proof { .. } => "Your organisation could not be connected",
-            Self::LoginUnavailable | Self::Unavailable | Self::Internal => "This did not work just now",
+            Self::LoginUnavailable | Self::Unavailable | Self::Internal | Self::TooManySignIns => {
+                "This did not work just now"
+            }
             _ => "The sign-in was not completed",
         }
     }
@@ -188,6 +196,8 @@ impl Fault {
             Self::MethodNotAllowed => "The page was asked for in a way that it does not answer.".into(),
             Self::CrossSite => "Another web site sent your browser here with a form of its own.".into(),
             Self::FormStale => "The form does not belong to the sign-in that is under way in this browser.".into(),
+            Self::SignInOld => "Your sign-in is more than ten minutes old.".into(),
+            Self::TooManySignIns => "This link has been used for very many sign-ins within the last hour.".into(),
             Self::NoSession => "This browser has no sign-in under way here; it may have begun in another browser, or cookies are off.".into(),
             Self::TwoSessions => "Your browser sent two cookies of the same name, and it cannot be told which is right.".into(),
             Self::Unfinished => "The sign-in was begun in this browser and did not reach its end.".into(),
@@ -237,6 +247,12 @@ impl Fault {
                 "There is nothing left to do. For another sign-in, ask your provider for a new link."
             }
             Self::WrongHost(_) => "Open the link as it was given to you.",
+            Self::SignInOld => {
+                "Sign in again: whoever allows something for a whole organisation has just shown who they are."
+            }
+            Self::TooManySignIns => {
+                "Wait an hour, or ask your provider for a new link. If it was not you, tell your provider."
+            }
             Self::TwoSessions => "Delete the cookies of this site and start again.",
             Self::SignInDenied(_) => {
                 "Start again, and sign in as the Global Administrator of your organisation."

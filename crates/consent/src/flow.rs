@@ -1,5 +1,6 @@
 //! The steps behind the pages: what is read, asked, decided and written. Each ends in an address to go on to, or a fault.
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret as _, SecretString};
 use tandem_graph::{Discovery, SignInError};
 use tandem_runtime::chain;
@@ -17,7 +18,7 @@ use crate::way::Way;
 /// How long an answer of Microsoft's is waited for.
 pub(crate) const STATE_LIFE: Duration = Duration::minutes(10);
 /// A sign-in older than this is made again before consent.
-const SIGN_IN_LIFE: Duration = Duration::minutes(30);
+const SIGN_IN_LIFE: Duration = Duration::minutes(10);
 /// Where nobody says which organisation it is.
 const ANY_ORGANISATION: &str = "organizations";
 /// Where a browser goes on.
@@ -109,7 +110,9 @@ impl App {
             state_hash: state.hash(),
             state_life: STATE_LIFE,
         };
-        connect::begin(&mut tx, &attempt).await?;
+        if !connect::begin(&mut tx, &attempt).await? {
+            return Err(Fault::TooManySignIns);
+        }
         tx.commit().await?;
         let mut url = self.sign_in_address(&discovery, &session, &state, &self.sign_in.config().scopes);
         // whoever is signed in to this browser by chance is not meant
@@ -191,14 +194,21 @@ impl App {
 
     /// The browser is sent to Microsoft's consent page; `mark` shows that it was our form.
     pub(crate) async fn consent(&self, session: &Session, mark: &str) -> Result<Url, Fault> {
-        if mark != session.secret.derive("mark", "").expose_secret() {
+        let right = Self::mark(session);
+        if verify_slices_are_equal(mark.as_bytes(), right.expose_secret().as_bytes()).is_err() {
             return Err(Fault::FormStale);
         }
         let (attempt, _) = self.whereabouts(session).await?;
         let (tenant, ..) = attempt.person.ok_or(Fault::FormStale)?;
+        if attempt.since_sign_in >= SIGN_IN_LIFE {
+            return Err(Fault::SignInOld);
+        }
         let state = Secret::new()?;
         let account = session.link.account;
         let mut tx = self.store.begin_for("connect.consent", account).await?;
+        if connect::bound_elsewhere(&mut tx, account, tenant).await? {
+            return Err(Fault::TenantTaken);
+        }
         let sent = connect::consenting(&mut tx, account, attempt.id, &state.hash(), STATE_LIFE, SIGN_IN_LIFE)
             .await?;
         tx.commit().await?;

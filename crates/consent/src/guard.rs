@@ -1,8 +1,10 @@
 //! What holds for every request and every answer: host, method, origin, cookies and headers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -14,11 +16,16 @@ use crate::{App, pages};
 
 /// Under a host with TLS the browser itself sees to it that the cookie is Secure and of this host alone.
 const COOKIE_TLS: &str = "__Host-tandem_connect";
-/// On the loopback of a terminal's own server there is no TLS.
+/// On the loopback of a terminal's own server there is no TLS. Ports do not keep cookies apart, so that the name does:
+/// two commands at the same time would take each other's sign-ins away.
 const COOKIE_LOOPBACK: &str = "tandem_connect";
 
-fn cookie_name(base: &Url) -> &'static str {
-    if base.scheme() == "https" { COOKIE_TLS } else { COOKIE_LOOPBACK }
+fn cookie_name(base: &Url) -> Cow<'static, str> {
+    match base.port() {
+        _ if base.scheme() == "https" => COOKIE_TLS.into(),
+        Some(port) => format!("{COOKIE_LOOPBACK}_{port}").into(),
+        None => COOKIE_LOOPBACK.into(),
+    }
 }
 
 /// The cookie that makes a browser hold a session.
@@ -62,7 +69,12 @@ fn host(base: &Url) -> String {
 pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let right = host(&app.base);
-    let answer = if headers.get(header::HOST).and_then(|host| host.to_str().ok()) != Some(right.as_str()) {
+    // with HTTP/2 the name stands in the address alone
+    let asked = match headers.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => request.uri().authority().map(Authority::as_str),
+    };
+    let answer = if asked != Some(right.as_str()) {
         pages::fault(&Fault::WrongHost(right), None)
     } else if request.method() == Method::POST && !own_form(&app.base, headers) {
         pages::fault(&Fault::CrossSite, None)
@@ -82,13 +94,15 @@ fn strict(app: &App, mut answer: Response) -> Response {
         app.sign_in.config().authority.origin().ascii_serialization()
     );
     let headers = answer.headers_mut();
+    // pages are never kept; how they look may be
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         // Microsoft learns nothing of the link; our own forms still say where they come from
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -127,7 +141,8 @@ mod tests {
         let text = session_.text();
         let set = cookie(&tls, &session_);
         assert_eq!(set, format!("__Host-tandem_connect={text}; Path=/; HttpOnly; SameSite=Lax; Secure"));
-        assert!(!cookie(&local, &session_).contains("Secure"));
+        let set = cookie(&local, &session_);
+        assert_eq!(set, format!("tandem_connect_8123={text}; Path=/; HttpOnly; SameSite=Lax"));
         let code = |cookies: &[(&'static str, &str)]| match session(&tls, &headers(cookies)) {
             Ok(_) => "session".to_owned(),
             Err(fault) => fault.code().to_owned(),

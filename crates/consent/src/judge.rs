@@ -101,6 +101,7 @@ mod tests {
             name: text("alpha"),
             label: text("Alpha"),
             bound,
+            own_app: false,
         }
     }
 

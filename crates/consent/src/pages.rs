@@ -20,6 +20,7 @@ struct Start<'a> {
     linked: Option<&'a str>,
     expected: Option<&'a str>,
     made_by: &'a str,
+    own_app: bool,
     reason: &'a str,
     permissions: &'a [Permission],
 }
@@ -43,6 +44,7 @@ struct Consent<'a> {
 struct Waiting<'a> {
     heading: &'a str,
     text: &'a str,
+    connecting: bool,
 }
 
 /// It worked.
@@ -90,6 +92,7 @@ pub(crate) fn start(link: &Link, code: &str) -> Response {
         linked: bound.and_then(|bound| bound.admin.as_ref()).map(|(_, name)| name.as_str()),
         expected: link.expected_tenant.as_deref(),
         made_by: &link.made_by,
+        own_app: link.own_app,
         reason,
         permissions: &PERMISSIONS,
     };
@@ -105,13 +108,13 @@ pub(crate) fn proving() -> Response {
     let heading = "Your organisation is being connected";
     let text = "You have consented. Microsoft needs a moment until that shows everywhere, sometimes some minutes; then one \
                 harmless read proves that it works.";
-    html(StatusCode::OK, &Waiting { heading, text })
+    html(StatusCode::OK, &Waiting { heading, text, connecting: true })
 }
 
 pub(crate) fn asking() -> Response {
     let heading = "The sync has been asked for";
     let text = "It becomes a job in a moment.";
-    html(StatusCode::OK, &Waiting { heading, text })
+    html(StatusCode::OK, &Waiting { heading, text, connecting: false })
 }
 
 /// `missing` says which permissions are not there.
@@ -155,7 +158,8 @@ pub(crate) fn fault(fault: &Fault, link: Option<&str>) -> Response {
     refused(fault.status(), &fault.told(Who::default()), link)
 }
 
+/// Kept by browsers for a while: the last page is shown by a server that is about to leave.
 pub(crate) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../templates/style.css"))
-        .into_response()
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=600")];
+    (headers, include_str!("../templates/style.css")).into_response()
 }

@@ -13,18 +13,17 @@ use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    /// A browser begins.
-    BEGIN = "insert into admin.connect_attempts (attempt_id, account_id, link_hash, session_hash, step, authority, state_hash, state_until)
-             values ($1, $2, $3, $4, 'signing_in', $5, $6, now() + $7)";
     /// Where a browser is.
     ATTEMPT = "select t.attempt_id, t.link_hash, t.step, t.authority, t.state_hash, t.state_until <= now() as state_late, t.tenant_id,
-                      t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail
+                      t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail,
+                      extract(epoch from now() - coalesce(t.signed_in_at, t.created_at))::float8 as since_sign_in
                  from admin.connect_attempts t left join vault.proofs p on p.proof_id = t.proof_id
                  left join admin.requests r on r.request_id = t.request_id
                 where t.account_id = $1 and t.session_hash = $2";
     /// All browsers that came by a link, in their order.
     ATTEMPTS = "select t.attempt_id, t.link_hash, t.step, t.authority, t.state_hash, t.state_until <= now() as state_late, t.tenant_id,
-                       t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail
+                       t.oid, t.signed_in_as, t.refusal, t.request_id, r.job_id, p.outcome, p.code as proof_code, p.detail as proof_detail,
+                       extract(epoch from now() - coalesce(t.signed_in_at, t.created_at))::float8 as since_sign_in
                   from admin.connect_attempts t left join vault.proofs p on p.proof_id = t.proof_id
                   left join admin.requests r on r.request_id = t.request_id
                  where t.account_id = $1 and t.link_hash = $2 order by t.created_at, t.attempt_id";
@@ -32,11 +31,12 @@ statements! {
     TAKE_STATE = "update admin.connect_attempts set state_hash = null, state_until = null
                    where account_id = $1 and attempt_id = $2 and step = $3 and state_hash = $4 and state_until > now()";
     /// Somebody has signed in.
-    SIGNED_IN = "update admin.connect_attempts set step = 'signed_in', tenant_id = $3, oid = $4, signed_in_as = $5
+    SIGNED_IN = "update admin.connect_attempts set step = 'signed_in', tenant_id = $3, oid = $4, signed_in_as = $5, signed_in_at = now()
                   where account_id = $1 and attempt_id = $2 and step = 'signing_in' and state_hash is null";
     /// The browser is sent to the consent page.
     CONSENTING = "update admin.connect_attempts set step = 'consenting', state_hash = $3, state_until = now() + $4
-                   where account_id = $1 and attempt_id = $2 and step in ('signed_in', 'consenting') and created_at > now() - $5::interval";
+                   where account_id = $1 and attempt_id = $2 and step in ('signed_in', 'consenting')
+                     and coalesce(signed_in_at, created_at) > now() - $5::interval";
     /// Asks teams-sync for the proof.
     PUT_PROOF = "insert into vault.proofs (proof_id, account_id, tenant_id, client_id, admin_oid, admin_name)
                  select $3, account_id, tenant_id, $4, oid, signed_in_as from admin.connect_attempts
@@ -54,11 +54,11 @@ statements! {
     /// The way ends here.
     REFUSE = "update admin.connect_attempts set step = 'refused', refusal = $3::text::json, state_hash = null, state_until = null
                where account_id = $1 and attempt_id = $2 and step in ('signing_in', 'signed_in', 'consenting', 'authorizing')";
-    /// Whether another account has a tenant, as far as this login sees: people-facing work sees its own account only, and the
-    /// unique key decides when the authorization is stored.
-    ELSEWHERE = "select exists (select from vault.authorizations where tenant_id = $2 and account_id <> $1)";
+    /// Whether another account has a tenant; the unique key decides again when the authorization is stored.
+    ELSEWHERE = "select vault.taken_by_another($1, $2)";
 }
 
+pub use crate::connect_begin::{NewAttempt, begin};
 pub use crate::connect_links::{Bound, Link, NewLink, Purpose, close_link, link, put_link};
 
 /// SHA-256 of a secret.
@@ -116,6 +116,8 @@ pub struct Attempt {
     pub state_late: bool,
     /// The tenant signed in to, the person, and the name for display.
     pub person: Option<(TenantId, ObjectId, String)>,
+    /// How long ago that was.
+    pub since_sign_in: Duration,
     /// Why its way has ended.
     pub refusal: Option<Value>,
     /// What the proof has shown, once it has ended.
@@ -133,45 +135,6 @@ pub struct ProofEnd {
     pub code: Option<String>,
     /// What is missing or wrong.
     pub detail: Option<String>,
-}
-
-/// A browser that begins.
-#[derive(Clone, Debug)]
-pub struct NewAttempt<'a> {
-    /// Its id.
-    pub id: Uuid,
-    /// For whom.
-    pub account: AccountId,
-    /// The link it came by.
-    pub link_hash: SecretHash,
-    /// Of the session's secret.
-    pub session_hash: SecretHash,
-    /// The tenant part of the address it is sent to.
-    pub authority: &'a str,
-    /// Of the state that goes with it.
-    pub state_hash: SecretHash,
-    /// How long that state is good.
-    pub state_life: Duration,
-}
-
-/// A browser begins.
-///
-/// # Errors
-/// [`StoreError::Constraint`] for an unknown link.
-pub async fn begin(tx: &mut Tx, attempt: &NewAttempt<'_>) -> Result<(), StoreError> {
-    let failed = tx.failed();
-    sqlx::query(BEGIN)
-        .bind(attempt.id)
-        .bind(attempt.account.0)
-        .bind(attempt.link_hash.as_slice())
-        .bind(attempt.session_hash.as_slice())
-        .bind(attempt.authority)
-        .bind(attempt.state_hash.as_slice())
-        .bind(attempt.state_life)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
-    Ok(())
 }
 
 /// Where the browser of a session is.
@@ -224,6 +187,7 @@ fn read(work: &'static str, row: &PgRow) -> Result<Attempt, StoreError> {
         state_hash: row.get("state_hash"),
         state_late: row.get::<Option<bool>, _>("state_late").unwrap_or(false),
         person,
+        since_sign_in: Duration::seconds_f64(row.get("since_sign_in")),
         refusal: row.get("refusal"),
         proof: outcome.map(|outcome| ProofEnd {
             outcome,
@@ -365,7 +329,7 @@ pub async fn refuse(
     Ok(())
 }
 
-/// Whether another account has the tenant, as far as this login sees.
+/// Whether another account has the tenant. Whose it is, nobody is told who works for one account.
 ///
 /// # Errors
 /// [`StoreError`].

@@ -21,6 +21,7 @@ statements! {
     /// A link with the account it is for.
     LINK = "select l.made_by, l.expected_tenant, l.sync_scope, l.sync_reason, l.expires_at <= now() as expired, a.name, a.label,
                    v.tenant_id, v.client_id, v.admin_oid, v.admin_name,
+                   exists (select from vault.secrets s where s.account_id = l.account_id and s.kind = 'app_credential') as own_app,
                    exists (select from admin.connect_attempts t left join vault.proofs p on p.proof_id = t.proof_id
                             where t.link_hash = l.link_hash and (t.request_id is not null or p.outcome in ('healthy', 'weakened'))) as spent
               from admin.connect_links l join admin.accounts a using (account_id) left join vault.authorizations v using (account_id)
@@ -77,6 +78,8 @@ pub struct Link {
     pub label: String,
     /// The tenant that is bound to it.
     pub bound: Option<Bound>,
+    /// It has an app registration of its own, which connecting puts the provider's in place of.
+    pub own_app: bool,
 }
 
 /// The tenant that is bound to an account.
@@ -153,5 +156,6 @@ pub async fn link(tx: &mut Tx, account: AccountId, hash: &[u8]) -> Result<Option
         name: row.get("name"),
         label: row.get("label"),
         bound,
+        own_app: row.get("own_app"),
     }))
 }

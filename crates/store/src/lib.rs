@@ -15,6 +15,7 @@ pub mod authorizations;
 pub mod change;
 pub mod claims;
 pub mod connect;
+mod connect_begin;
 mod connect_links;
 pub mod connect_proof;
 pub mod cut;
@@ -24,6 +25,7 @@ pub mod intents;
 pub mod log;
 pub mod log_read;
 pub mod log_rollups;
+pub mod looks;
 pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
@@ -59,6 +61,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         authorizations::STATEMENTS,
         change::STATEMENTS,
         connect::STATEMENTS,
+        connect_begin::STATEMENTS,
         connect_links::STATEMENTS,
         connect_proof::STATEMENTS,
         cut::STATEMENTS,
@@ -69,6 +72,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         log::STATEMENTS,
         log_read::STATEMENTS,
         log_rollups::STATEMENTS,
+        looks::STATEMENTS,
         microsoft_users::STATEMENTS,
         ops::STATEMENTS,
         outbox::STATEMENTS,

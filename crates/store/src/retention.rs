@@ -20,6 +20,9 @@ statements! {
     /// Plans that somebody looked at.
     PREVIEWS = "delete from sync.previews where preview_id in
                   (select preview_id from sync.previews where created_at < now() - make_interval(days => $1) limit 5000)";
+    /// Questions whose answer nobody has read.
+    LOOKS = "delete from sync.looks where look_id in
+               (select look_id from sync.looks where created_at < now() - least(make_interval(days => $1), interval '1 day') limit 5000)";
 }
 
 /// Deletes a portion of what is older than `days`; returns how many rows went.
@@ -28,7 +31,7 @@ statements! {
 /// [`StoreError`].
 pub async fn prune(store: &Store, days: i32) -> Result<u64, StoreError> {
     let mut gone = 0;
-    for statement in [JOBS, RUNS, INTENTS, PREVIEWS] {
+    for statement in [JOBS, RUNS, INTENTS, PREVIEWS, LOOKS] {
         let done = sqlx::query(statement)
             .bind(days)
             .execute(store.pool())

@@ -16,6 +16,7 @@ use tandem_vault::{Keyring, VaultError};
 use time::OffsetDateTime;
 
 use crate::config::Config;
+use crate::failpoints::Failpoints;
 use crate::operator::Operator;
 use crate::screen::{self, Table};
 
@@ -27,14 +28,17 @@ pub(crate) enum KeysCommand {
     /// List the keys and what each has sealed
     List,
     /// Seal with the newest key what others sealed, so that they can be deleted
-    Reseal,
+    Reseal(Failpoints),
 }
 
 pub(crate) async fn run(command: KeysCommand, config: &Config) -> anyhow::Result<ExitCode> {
     match command {
         KeysCommand::New => new(config, &Clock::system()),
         KeysCommand::List => list(config).await,
-        KeysCommand::Reseal => reseal(config).await,
+        KeysCommand::Reseal(failpoints) => {
+            failpoints.arm(config)?;
+            reseal(config).await
+        }
     }
 }
 

@@ -4,8 +4,10 @@ mod accounts;
 mod config;
 mod demo;
 mod doctor;
+mod failpoints;
 mod jobs;
 mod keys;
+mod looks;
 mod migrate;
 mod operator;
 mod pages;
@@ -19,7 +21,10 @@ mod up;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::config::Config;
 
@@ -81,10 +86,18 @@ fn main() -> ExitCode {
 }
 
 fn begin(cli: Cli) -> anyhow::Result<ExitCode> {
+    no_core_dumps().context("forbid core dumps")?;
     // one provider for every TLS connection of the process; it can only fail when there is one already
     let _there_already = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(Box::pin(entry(cli)))
+}
+
+/// Tokens and keys pass through roles, through the connect pages and through whatever seals: no core file shall keep
+/// them, and no other process look into this one. Servers that it starts inherit the limit.
+fn no_core_dumps() -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    prctl::set_dumpable(false)
 }
 
 /// The table of commands.

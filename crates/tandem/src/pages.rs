@@ -6,23 +6,29 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use tandem_consent::{LinkCode, NewLink, Parts, Progress};
 use tandem_graph::SignIn;
 use tandem_runtime::config::ConfigErrors;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
+use crate::failpoints::Failpoints;
 use crate::operator::Operator;
 use crate::screen;
 
 /// How often it is looked whether something has happened.
 const EVERY: Duration = Duration::from_millis(500);
-/// The page looks again every two seconds, so it gets to show how it ended.
+/// The page looks again every two seconds, so it gets to show how it ended. Whoever has closed it is not waited for.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 /// A proof that takes longer than this is remarked on.
 const SLOW_PROOF: Duration = Duration::from_secs(20);
@@ -36,6 +42,8 @@ pub(crate) struct PagesArgs {
     /// Serve the pages on this port of the loopback; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    #[command(flatten)]
+    failpoints: Failpoints,
 }
 
 /// Pages that are served until this is dropped.
@@ -44,6 +52,10 @@ pub(crate) struct Pages {
     /// The client of the sign-in.
     pub(crate) sign_in: SignIn,
     server: tokio::task::JoinHandle<()>,
+    /// Told each time that somebody was shown where a sign-in is.
+    shown: Arc<Notify>,
+    /// Lets the server end once it has sent what it is sending.
+    leave: Arc<Notify>,
     page: Option<PathBuf>,
 }
 
@@ -60,6 +72,7 @@ impl Pages {
     /// Listens and serves.
     pub(crate) async fn serve(operator: &Operator, args: &PagesArgs) -> anyhow::Result<Self> {
         let config = &operator.config;
+        args.failpoints.arm(config)?;
         let (Some(microsoft), Some(sign_in)) = (&config.microsoft, &config.sign_in) else {
             anyhow::bail!(
                 "the configuration has no section [sign_in] beside [microsoft]: people sign in to an app registration of \
@@ -83,12 +96,17 @@ impl Pages {
             sealing_key: config.vault.public_key_file.clone(),
             base: base.clone(),
         });
+        let (shown, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let router = router.layer(middleware::from_fn_with_state(Arc::clone(&shown), watched));
+        let told = Arc::clone(&leave);
         let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            let serving =
+                axum::serve(listener, router).with_graceful_shutdown(async move { told.notified().await });
+            if let Err(error) = serving.await {
                 screen::note(&format!("the pages are not served any more: {error}"));
             }
         });
-        Ok(Self { base, sign_in, server, page: None })
+        Ok(Self { base, sign_in, server, shown, leave, page: None })
     }
 
     /// Makes a link, shows it, and waits until something has come of it. Ctrl-C and the end of the time close the link.
@@ -110,10 +128,11 @@ impl Pages {
             interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None).context("wait for Ctrl-C"),
         };
         tandem_consent::close_link(&operator.store, &link).await?;
-        if let Ok(Some(_)) = &ended
-            && !args.no_browser
-        {
-            tokio::time::sleep(LAST_LOOK).await;
+        if let Ok(Some(_)) = &ended {
+            let shown = self.shown.notified();
+            let _closed = tokio::time::timeout(LAST_LOOK, shown).await;
+            self.leave.notify_one();
+            let _sent = tokio::time::timeout(LAST_LOOK, &mut self.server).await;
         }
         ended
     }
@@ -136,6 +155,16 @@ impl Pages {
             screen::note("No browser could be opened from here.");
         }
     }
+}
+
+/// Notes that somebody was shown where a sign-in is. Nobody is told who begins to wait later.
+async fn watched(State(shown): State<Arc<Notify>>, request: Request, next: Next) -> Response {
+    let status = request.uri().path() == "/connect/status";
+    let answer = next.run(request).await;
+    if status {
+        shown.notify_waiters();
+    }
+    answer
 }
 
 /// Tells what happens, until something final has.

@@ -7,18 +7,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
 use tandem_bus::Bus;
 use tandem_graph::Graph;
 use tandem_outbox::{Bell, Relay};
 use tandem_runtime::lifecycle::{DRAIN_DEADLINE, Interrupts};
 use tandem_runtime::telemetry::{Telemetry, TelemetryConfig};
-use tandem_runtime::{Clock, Ctx, Ids, failpoint, health, lifecycle, telemetry};
+use tandem_runtime::{Clock, Ctx, Ids, health, lifecycle, telemetry};
 use tandem_store::Store;
 use tandem_wire::{Subjects, settings};
 
 use crate::config::Config;
+use crate::failpoints::Failpoints;
 pub(crate) use prepared::{Prepared, Role};
 
 /// What runs.
@@ -37,9 +36,8 @@ pub(crate) struct RunArgs {
     /// Serve health and metrics here instead of where the configuration says; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS")]
     health: Option<SocketAddr>,
-    /// Die at a named point, at its N-th hit; in development only
-    #[arg(long, hide = true, value_name = "NAME[:N]")]
-    failpoint: Vec<String>,
+    #[command(flatten)]
+    failpoints: Failpoints,
 }
 
 #[derive(Clone, Debug)]
@@ -56,14 +54,7 @@ fn parse_roles(text: &str) -> Result<Roles, String> {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: RunArgs, config: &Config) -> anyhow::Result<lifecycle::Exit> {
-    if !args.failpoint.is_empty() {
-        anyhow::ensure!(
-            config.environment.is_development(),
-            "--failpoint is accepted only with environment = \"development\""
-        );
-        failpoint::arm(&args.failpoint);
-    }
-    no_core_dumps().context("forbid core dumps")?;
+    args.failpoints.arm(config)?;
     let Roles(roles) = &args.roles;
     let prepared = Prepared::new(config, roles)?;
     let interrupts = Interrupts::signals().context("catch signals")?;
@@ -78,12 +69,6 @@ pub(crate) async fn run(args: RunArgs, config: &Config) -> anyhow::Result<lifecy
     let exit = work(&ctx, prepared, interrupts).await;
     telemetry.shutdown(Duration::from_secs(3)).await;
     Ok(exit)
-}
-
-/// Tokens and keys pass through this process: no core file shall keep them, and no other process look into it.
-pub(crate) fn no_core_dumps() -> nix::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    prctl::set_dumpable(false)
 }
 
 /// Starts the roles and waits for their end. A start that fails, and one that is interrupted, ends like anything else.

@@ -26,7 +26,6 @@ pub(crate) struct UpArgs {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
-    run::no_core_dumps().context("forbid core dumps")?;
     let mut interrupts = Some(Interrupts::signals().context("catch signals")?);
     let private = Private::start(&args.data, &mut |text| screen::note(text)).await?;
     let code = Box::pin(with(&args.data, &private, &mut interrupts)).await;

@@ -23,6 +23,7 @@ mod job;
 mod job_error;
 mod journal;
 mod lease;
+mod look;
 mod metrics;
 mod observe;
 mod on_record;
@@ -58,6 +59,7 @@ use tandem_wire::{Subjects, settings as wire};
 
 pub use crate::expiry::CERTIFICATE_WARNING_DAYS;
 pub use crate::job::REQUIRED_ROLES;
+pub use crate::look::{Question, Seen, SeenUser, look};
 pub use crate::reseal::{ResealError, Resealed, reseal};
 pub use crate::settings::TeamsSyncSettings;
 pub use crate::who::pack_app_credential;

@@ -12,7 +12,8 @@ use tandem_graph::{ErrorClass, GraphError, TokenErrorKind, TokenInfo};
 use tandem_runtime::{BoxError, chain, failpoint};
 use tandem_store::change::{self, ChangeKind, NewChange};
 use tandem_store::connect_proof::{self as proofs, Before, DueProof, Shown};
-use tandem_store::{StoreError, Tx, outbox};
+use tandem_store::{StoreError, Tx, outbox, vault};
+use tandem_vault::Kind;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
@@ -167,6 +168,8 @@ async fn keep(
         // another process was faster and has stored the same
         return Ok(Ok(()));
     }
+    // the provider's app was proved, so it is the one in use
+    vault::remove_secret(&mut tx, due.account, Kind::AppCredential.as_str()).await?;
     change(&mut tx, shared, due, before.as_ref(), shown).await?;
     failpoint::hit("wrk.before_proof_commit");
     tx.commit().await?;

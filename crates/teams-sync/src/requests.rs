@@ -1,8 +1,10 @@
-//! What people ask for that needs no job: previews, and dropping held removals.
+//! What people ask for that needs no job: previews, dropping held removals, and looks at tenants whose accounts have an
+//! app of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tandem_domain::job::{JobScope, JobType};
 use tandem_domain::plan::Decision;
 use tandem_domain::{JobId, plan};
@@ -11,13 +13,14 @@ use tandem_store::admin::requests::{self, Ask, Taken};
 use tandem_store::decisions::{self, NewDecision};
 use tandem_store::held;
 use tandem_store::previews::{self, Planned, Preview};
-use tandem_store::{StoreError, wanted};
+use tandem_store::{StoreError, authorizations, looks, wanted};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Shared;
 use crate::job;
 use crate::job_error::JobError;
+use crate::look::Question;
 use crate::orders::{self, NO_GUARD};
 use crate::undo::Undoing;
 
@@ -25,6 +28,8 @@ use crate::undo::Undoing;
 const AT_ONCE: i64 = 8;
 /// A request that a process left behind is taken again after this.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Longest wait of one question to Microsoft, while somebody sits at a terminal.
+const ONE_LOOK: Duration = Duration::from_secs(20);
 
 /// Answers requests until stopped.
 pub(crate) async fn run_until(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), BoxError> {
@@ -50,6 +55,7 @@ async fn answer(shared: &Shared, request: &Taken) -> Result<(), StoreError> {
         Ask::Preview(scope) => preview(shared, request, scope, None).await,
         Ask::PreviewUndo(job) => preview(shared, request, JobScope::Changed, Some(job)).await,
         Ask::Reject(id) => reject(shared, request, id).await,
+        Ask::Look => look_for(shared, request).await,
         Ask::Sync(_) | Ask::Run(..) | Ask::Approve(_) | Ask::Undo(..) => Ok(()),
     }
 }
@@ -60,16 +66,7 @@ async fn preview(
     scope: JobScope,
     undone: Option<JobId>,
 ) -> Result<(), StoreError> {
-    let result = match look(shared, request, scope, undone).await {
-        Ok(planned) => Ok(planned),
-        Err(JobError::Store(error)) => return Err(error),
-        Err(JobError::Whole { code, text } | JobError::Refused { code, text, .. }) => {
-            Err((code.to_owned(), text))
-        }
-        Err(JobError::Parked { text, .. }) => Err(("throttled".to_owned(), text)),
-        Err(JobError::Waits { text }) => Err(("own_credential".to_owned(), text)),
-        Err(JobError::Cancelled { text }) => Err(("cancelled".to_owned(), text.to_owned())),
-    };
+    let result = told(look(shared, request, scope, undone).await)?;
     let preview = Preview {
         id: request.id,
         account: request.account,
@@ -83,6 +80,48 @@ async fn preview(
     let refused = preview.result.as_ref().err().map(|(code, text)| (code.as_str(), text.as_str()));
     requests::answered(&mut tx, request.id, refused).await?;
     tx.commit().await
+}
+
+/// Why there is no answer, as stable code and text; an error of the database is no answer at all.
+fn told<T>(result: Result<T, JobError>) -> Result<Result<T, (String, String)>, StoreError> {
+    Ok(Err(match result {
+        Ok(answer) => return Ok(Ok(answer)),
+        Err(JobError::Store(error)) => return Err(error),
+        Err(JobError::Whole { code, text } | JobError::Refused { code, text, .. }) => (code.to_owned(), text),
+        Err(JobError::Parked { text, .. }) => ("throttled".to_owned(), text),
+        Err(JobError::Waits { text }) => ("own_credential".to_owned(), text),
+        Err(JobError::Cancelled { text }) => ("cancelled".to_owned(), text.to_owned()),
+    }))
+}
+
+/// Looks at the tenant for an operator's command that cannot do so itself.
+async fn look_for(shared: &Shared, request: &Taken) -> Result<(), StoreError> {
+    let seen = told(Box::pin(see(shared, request)).await)?;
+    let mut tx = shared.store.begin("looks.answer").await?;
+    if let Ok(seen) = &seen {
+        looks::answer(&mut tx, request.id, seen).await?;
+    }
+    let refused = seen.as_ref().err().map(|(code, text)| (code.as_str(), text.as_str()));
+    requests::answered(&mut tx, request.id, refused).await?;
+    tx.commit().await
+}
+
+async fn see(shared: &Shared, request: &Taken) -> Result<Value, JobError> {
+    let unreadable = |text: &str| JobError::Whole { code: "question_unreadable", text: text.to_owned() };
+    let question = looks::question(&shared.store, request.id).await?;
+    let question = question.ok_or_else(|| unreadable("nobody waits for the answer any more"))?;
+    let question: Question = serde_json::from_value(question)
+        .map_err(|_| unreadable("the command is of another release than teams-sync; use the same"))?;
+    let mut tx = shared.store.begin("looks.tenant").await?;
+    let stored = authorizations::lock(&mut tx, request.account).await?;
+    tx.commit().await?;
+    let text =
+        "no tenant is bound to the account; bind one with `tandem accounts apply` or `accounts connect`";
+    let stored = stored.ok_or_else(|| JobError::Whole { code: "not_authorized", text: text.to_owned() })?;
+    let client = shared.account_client(request.account, stored.tenant).await?;
+    let client = client.with_max_wait(ONE_LOOK).with_correlation(request.id);
+    let seen = crate::look::look(&client, &stored.client_id, &question).await?;
+    serde_json::to_value(&seen).map_err(|_| unreadable("the answer cannot be written down"))
 }
 
 /// Plans as a job of a person would, and writes nothing.

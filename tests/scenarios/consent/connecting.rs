@@ -97,21 +97,36 @@ async fn a_permission_that_is_not_given_is_named_and_consenting_again_heals_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b68_f60_a_tenant_of_another_account_is_refused_by_the_proof_at_the_latest() -> Result<()> {
+async fn b68_f60_a_tenant_of_another_account_is_refused_before_consent_and_by_the_proof() -> Result<()> {
     let mut world = World::start().await?;
     let other = world.tester.account(1).await?;
     sqlx::query("delete from vault.authorizations").execute(&world.tester.admin).await?;
-    let mut browser = Browser::new();
-    world.connect(&mut browser, &world.upn(ADMIN)).await?.says("Connected")?;
-    // the other account's link, and the same tenant
-    let link = world.link_of(&other, &Purpose::Connect, None, time::Duration::HOUR).await?;
     let person = world.upn(ADMIN);
+    let link = world.link_of(&other, &Purpose::Connect, None, time::Duration::HOUR).await?;
+    // two browsers come by the other account's link with the same tenant, while nobody has it
+    let mut late = Browser::new();
+    let microsoft = world.to_microsoft(&mut late, &link).await?;
+    let confirm = late.send(&microsoft, &[("person", &person)]).await?;
+    let consenting = late.send(&confirm, &[]).await?;
+    let mut between = Browser::new();
+    let microsoft = world.to_microsoft(&mut between, &link).await?;
+    let confirm = between.send(&microsoft, &[("person", &person)]).await?;
+    world.connect(&mut Browser::new(), &person).await?.says("Connected")?;
+
+    // a third one learns it right after the sign-in: the page, which sees its own account's rows only, knows it
+    let mut browser = Browser::new();
     let microsoft = world.to_microsoft(&mut browser, &link).await?;
-    let confirm = browser.send(&microsoft, &[("person", &person)]).await?;
-    let microsoft = browser.send(&confirm, &[]).await?;
-    browser.send(&microsoft, &[("person", &person)]).await?;
-    let page = world.outcome(&mut browser).await?;
+    let page = browser.send(&microsoft, &[("person", &person)]).await?;
+    assert_eq!((page.code()?.as_str(), page.status.as_u16()), ("tenant_taken", 403));
+    let rest = page.text.replace(&person, "");
+    assert!(!rest.contains(&world.account.name), "whose it is, is nobody's business: {rest}");
+    // the second one when it goes on to the consent page
+    assert_eq!(between.send(&confirm, &[]).await?.code()?, "tenant_taken");
+    // the first one had gone there already: the proof has the last word
+    late.send(&consenting, &[("person", &person)]).await?;
+    let page = world.outcome(&mut late).await?;
     assert_eq!(page.code()?, "tenant_taken");
+    assert_eq!(world.tester.count("select count(*) from vault.proofs").await?, 2);
     let bound: Vec<(uuid::Uuid, uuid::Uuid)> =
         sqlx::query_as("select account_id, tenant_id from vault.authorizations")
             .fetch_all(&world.tester.admin)
@@ -160,6 +175,85 @@ async fn b67_b70_only_the_tenant_that_is_expected_or_bound() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b64_consent_is_asked_for_right_after_the_sign_in() -> Result<()> {
+    let world = World::start().await?;
+    let mut browser = Browser::new();
+    let confirm = world.sign_in(&mut browser, &world.upn(ADMIN)).await?;
+    for (ago, code) in [("10 minutes 1 second", Some("sign_in_old")), ("9 minutes 30 seconds", None)] {
+        sqlx::query("update admin.connect_attempts set signed_in_at = now() - $1::text::interval")
+            .bind(ago)
+            .execute(&world.tester.admin)
+            .await?;
+        let page = browser.send_once(&confirm, &[]).await?;
+        match code {
+            Some(code) => assert_eq!((page.code()?.as_str(), page.status.as_u16()), (code, 403), "{ago}"),
+            None => assert!(page.redirect()?.is_some_and(|to| to.path().ends_with("/adminconsent")), "{ago}"),
+        }
+    }
+    world.nothing_done().await?;
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_begins_so_many_sign_ins_and_no_more() -> Result<()> {
+    let world = World::start().await?;
+    let link = world.link(&Purpose::Connect, None).await?;
+    let mut browser = Browser::new();
+    let start = browser.go(&world.address(&link)).await?;
+    assert!(browser.send_once(&start, &[]).await?.redirect()?.is_some());
+    let more = "insert into admin.connect_attempts (attempt_id, account_id, link_hash, session_hash, step, authority)
+                select gen_random_uuid(), account_id, link_hash, sha256(n::text::bytea), step, authority
+                  from admin.connect_attempts, generate_series(1, 99) n";
+    sqlx::query(more).execute(&world.tester.admin).await?;
+    let page = browser.send_once(&start, &[]).await?;
+    assert_eq!((page.code()?.as_str(), page.status.as_u16()), ("too_many_sign_ins", 429));
+    // an hour later it is good again, and so is any other link meanwhile
+    world.at_microsoft(&mut browser).await?;
+    let later = "update admin.connect_attempts set created_at = now() - interval '61 minutes'";
+    sqlx::query(later).execute(&world.tester.admin).await?;
+    assert!(browser.send_once(&start, &[]).await?.redirect()?.is_some());
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_providers_app_takes_the_place_of_an_accounts_own() -> Result<()> {
+    let world = World::start().await?;
+    let kept = "insert into vault.secrets (account_id, kind, tenant_id, key_id, sealed, label, created_by)
+                values ($1, 'app_credential', $2, '0123456789abcdef', 'x', 'own', 'test')";
+    sqlx::query(kept)
+        .bind(world.account.id.0)
+        .bind(world.account.tenant)
+        .execute(&world.tester.admin)
+        .await?;
+    let mut browser = Browser::new();
+    let link = world.link(&Purpose::Connect, None).await?;
+    browser.go(&world.address(&link)).await?.says("an application registration of your own")?;
+    // what was proved is what is used: with the credential left there, jobs would speak as an app that nobody proved
+    world.connect(&mut browser, &world.upn(ADMIN)).await?.says("Connected")?;
+    assert_eq!(world.tester.count("select count(*) from vault.secrets").await?, 0);
+    let link = world.link(&Purpose::Connect, None).await?;
+    let again = browser.go(&world.address(&link)).await?;
+    assert!(!again.text.contains("of your own"), "{}", again.text);
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_commands_at_once_do_not_take_each_others_sign_ins_away() -> Result<()> {
+    let mut world = World::start().await?;
+    let mut browser = Browser::new();
+    let person = world.upn(ADMIN);
+    let first = world.at_microsoft(&mut browser).await?;
+    // the same browser, another server on this machine: cookies do not tell ports apart
+    let another = world.another_server().await?;
+    let base = std::mem::replace(&mut world.base, another);
+    world.at_microsoft(&mut browser).await?;
+    world.base = base;
+    let confirm = browser.send(&first, &[("person", &person)]).await?;
+    confirm.says("Allow access at Microsoft")?;
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_are_good_for_a_while_and_for_one_connection() -> Result<()> {
     let world = World::start().await?;
     let mut browser = Browser::new();
@@ -198,8 +292,10 @@ async fn every_answer_carries_strict_headers() -> Result<()> {
     for address in paths.into_iter().chain([world.address(&link)]) {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::POST] {
             let page = browser.once(method.clone(), &address, &[]).await?;
+            let kept = address.path() == "/connect/style.css" && method == Method::GET;
             for (name, value) in [
-                ("cache-control", "no-store"),
+                ("cache-control", if kept { "max-age=600" } else { "no-store" }),
+                ("cross-origin-resource-policy", "same-origin"),
                 ("x-content-type-options", "nosniff"),
                 ("x-frame-options", "DENY"),
                 ("referrer-policy", "same-origin"),

@@ -129,12 +129,12 @@ async fn b71_new_keys_are_found_and_not_looked_for_in_a_storm() -> Result<()> {
     let gale = world.upn(ADMIN);
     let asked = async || Ok::<usize, anyhow::Error>(world.tester.requests("keys").await?.len());
     for _ in 0..3 {
-        world.sign_in(&mut Browser::new(), &gale).await?.says("One step is left")?;
+        world.sign_in(&mut Browser::new(), &gale).await?.says("Allow access at Microsoft")?;
     }
     assert_eq!(asked().await?, 1, "the keys are kept");
     let rotate = json!({ "keep": false });
     world.tester.switch(reqwest::Method::POST, "keys/rotate", Some(&rotate)).await?;
-    world.sign_in(&mut Browser::new(), &gale).await?.says("One step is left")?;
+    world.sign_in(&mut Browser::new(), &gale).await?.says("Allow access at Microsoft")?;
     assert_eq!(asked().await?, 2, "a key that is new is looked for");
     for _ in 0..3 {
         world.tester.switch(reqwest::Method::POST, "keys/rotate", Some(&rotate)).await?;

@@ -9,6 +9,8 @@ const EXPLAINED: &str = include_str!("../../../crates/teams-sync/src/explain.rs"
 const JOBS: &str = include_str!("../../../crates/teams-sync/src/job.rs");
 const JOB_ERRORS: &str = include_str!("../../../crates/teams-sync/src/job_error.rs");
 const ORDERS: &str = include_str!("../../../crates/teams-sync/src/orders.rs");
+const REQUESTS: &str = include_str!("../../../crates/teams-sync/src/requests.rs");
+const LOOKS: &str = include_str!("../../../crates/tandem/src/looks.rs");
 const RESULTS: &str = include_str!("../../../crates/teams-sync/src/results.rs");
 const UNDO: &str = include_str!("../../../crates/teams-sync/src/undo.rs");
 const WHO: &str = include_str!("../../../crates/teams-sync/src/who.rs");
@@ -31,9 +33,11 @@ fn every_code_is_explained() {
         .collect::<std::collections::BTreeSet<_>>();
     assert_eq!(deferred.len(), 10, "every reason to defer has a row");
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
-    let sources =
-        [STEPS, EXPLAINED, JOBS, JOB_ERRORS, ORDERS, RESULTS, UNDO, WHO, VAULT, FAULTS, ID_TOKENS, PROOFS]
-            .into_iter();
+    let sources = [
+        STEPS, EXPLAINED, JOBS, JOB_ERRORS, ORDERS, REQUESTS, LOOKS, RESULTS, UNDO, WHO, VAULT, FAULTS,
+        ID_TOKENS, PROOFS,
+    ]
+    .into_iter();
     let literals = sources.flat_map(|source| {
         [
             "code: \"",

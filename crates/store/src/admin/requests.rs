@@ -13,11 +13,11 @@ statements! {
     /// Asks for something.
     ASK = "insert into admin.requests (request_id, account_id, kind, scope, person, reason, subject, linked_job) values ($1, $2, $3, $4, $5, $6, $7, $8)";
     /// What became of a request.
-    ANSWER = "select job_id, answered_at is not null as answered, answer_code, answer_text from admin.requests where request_id = $1";
+    ANSWER = "select job_id, taken_at is not null as taken, answered_at is not null as answered, answer_code, answer_text from admin.requests where request_id = $1";
     /// Requests that teams-sync carries out, oldest first; one that a process left behind is taken again after a while.
     TAKE = "update admin.requests r set taken_at = clock_timestamp()
               from (select request_id from admin.requests
-                     where kind in ('preview', 'preview_undo', 'reject') and answered_at is null
+                     where kind in ('preview', 'preview_undo', 'reject', 'look') and answered_at is null
                        and (taken_at is null or taken_at < clock_timestamp() - $2 * interval '1 ms')
                      order by created_at limit $1 for update skip locked) w
              where r.request_id = w.request_id
@@ -47,6 +47,8 @@ pub enum Ask {
     Reject(Uuid),
     /// To undo a job; exactly as a preview showed, when one is named.
     Undo(JobId, Option<Uuid>),
+    /// To look at the tenant with the account's own app, see [`crate::looks`].
+    Look,
 }
 
 impl Ask {
@@ -59,6 +61,7 @@ impl Ask {
             Self::Run(preview, scope) => ("run", scope, Some(preview), None),
             Self::Approve(held) => ("approve", changed, Some(held), None),
             Self::Reject(held) => ("reject", changed, Some(held), None),
+            Self::Look => ("look", changed, None, None),
             Self::Undo(job, preview) => ("undo", changed, preview, Some(job.0)),
         }
     }
@@ -124,6 +127,8 @@ pub async fn ask_signed_in(
 pub struct Answer {
     /// The job that carries it out.
     pub job: Option<JobId>,
+    /// Whether somebody has begun to carry it out.
+    pub taken: bool,
     /// Whether it was answered without a job.
     pub answered: bool,
     /// Stable code and text of why it was refused.
@@ -145,6 +150,7 @@ pub async fn answer(store: &Store, request: Uuid) -> Result<Answer, StoreError> 
     let text: Option<String> = row.get("answer_text");
     Ok(Answer {
         job: row.get::<Option<Uuid>, _>("job_id").map(JobId),
+        taken: row.get("taken"),
         answered: row.get("answered"),
         refused: code.map(|code| (code, text.unwrap_or_default())),
     })
@@ -187,6 +193,7 @@ pub async fn take(store: &Store, most: i64, patience: std::time::Duration) -> Re
                 ("preview", _, _) => Ask::Preview(scope),
                 ("preview_undo", _, Some(job)) => Ask::PreviewUndo(JobId(job)),
                 ("reject", Some(held), _) => Ask::Reject(held),
+                ("look", ..) => Ask::Look,
                 _ => return Err(odd("admin.requests.kind")),
             };
             Ok(Taken {

@@ -54,6 +54,7 @@ const ROWS: &[(&str, &str)] = &[
         "sync.decisions",
         "(account_id, pbx_user_id, microsoft_user, kind, gen, person) values ({a}, '101', {u}, 'rejected', 1, 'test')",
     ),
+    ("sync.looks", "(look_id, account_id, question) values ({u}, {a}, '{}')"),
     (
         "sync.previews",
         "(preview_id, account_id, kind, scope, person, error_code) values ({u}, {a}, 'sync', 'all', 'test', 'c')",

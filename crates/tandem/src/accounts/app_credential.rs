@@ -12,11 +12,12 @@ use tandem_graph::CertificatePem;
 use tandem_runtime::config::secret_file;
 use tandem_store::admin::{accounts, save};
 use tandem_store::vault::{self, NewSecret};
-use tandem_teams_sync::pack_app_credential;
+use tandem_teams_sync::{Question, look, pack_app_credential};
 use tandem_vault::{Binding, Kind};
 use uuid::Uuid;
 
 use super::bind;
+use crate::looks::PATIENCE;
 use crate::operator::{Operator, person};
 use crate::screen;
 
@@ -88,9 +89,10 @@ async fn set(
     };
     let client_id = client_id.to_string();
     let app = graph.own_app(tenant.0, &client_id, certificate)?;
-    let proved = bind::prove_with(graph.as_own_app(&app), &client_id)
-        .await
-        .context("the credential does not work in the tenant; nothing was stored")?;
+    let client = graph.as_own_app(&app).with_max_wait(PATIENCE);
+    let seen = Box::pin(look(&client, &client_id, &Question::default())).await;
+    let seen = seen.context("the credential does not work in the tenant; nothing was stored")?;
+    let proved = bind::proved(tenant, &seen);
     let binding = Binding::app_credential(account.account, tenant);
     let sealed = sealer.seal(&binding, &pack_app_credential(&client_id, certificate))?;
     let mut tx = operator.store.begin("app_credential.set").await?;

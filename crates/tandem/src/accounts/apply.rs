@@ -103,8 +103,7 @@ async fn resolve(
 ) -> anyhow::Result<Vec<Resolved>> {
     let graph = operator.graph()?;
     let client_id = operator.config.microsoft.as_ref().map_or("", |microsoft| &microsoft.client_id);
-    let mut resolver =
-        Resolver { store: &operator.store, graph: graph.as_ref(), client_id, prove: options.prove, errors };
+    let mut resolver = Resolver { operator, graph: graph.as_ref(), client_id, options, errors };
     let mut resolved = Vec::with_capacity(declared.len());
     for account in declared {
         resolved.push(Box::pin(resolver.resolve(account)).await?);
@@ -148,8 +147,11 @@ async fn apply(operator: &Operator, resolved: &Resolved, options: &Options) -> a
     }
     if let Some(proved) = &resolved.proved {
         save::authorize(&mut tx, account, proved, &options.person).await.map_err(told)?;
-        // the provider's app was proved, so it is the one in use
-        forget_own_app(&mut tx, account).await.map_err(told)?;
+        match &resolved.own_app {
+            Some(client_id) => still_own_app(&mut tx, account, client_id).await?,
+            // the provider's app was proved, so it is the one in use
+            None => drop(forget_own_app(&mut tx, account).await.map_err(told)?),
+        }
     }
     if !diff.away.is_empty() || !diff.new.is_empty() {
         save::put_mappings(&mut tx, account, &diff.away, &diff.new).await.map_err(told)?;
@@ -167,6 +169,16 @@ async fn apply(operator: &Operator, resolved: &Resolved, options: &Options) -> a
     }
     tx.commit().await.map_err(told)?;
     Ok(report)
+}
+
+/// What was proved is the app that the account has now.
+async fn still_own_app(tx: &mut Tx, account: AccountId, client_id: &str) -> anyhow::Result<()> {
+    let secret = vault::secret(tx, account, Kind::AppCredential.as_str()).await?;
+    anyhow::ensure!(
+        secret.is_some_and(|secret| secret.label == client_id),
+        "the account's own app was changed meanwhile; apply again"
+    );
+    Ok(())
 }
 
 async fn forget_own_app(tx: &mut Tx, account: AccountId) -> Result<bool, StoreError> {

@@ -1,43 +1,19 @@
-//! What `accounts apply` asks Microsoft: whether a tenant has consented, and who a sign-in name is.
+//! Whether a tenant has consented, for the commands that bind one.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use tandem_domain::{ObjectId, TenantId};
-use tandem_graph::{CapabilityStatus, Graph, GraphError, TenantClient};
+use tandem_domain::TenantId;
 use tandem_store::admin::save::Proved;
-use tandem_teams_sync::REQUIRED_ROLES;
+use tandem_teams_sync::Seen;
 
-/// Longest wait for throttling and retries of one question: somebody sits at the terminal.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Proves the authorization: an app-only token for exactly this tenant, one harmless read, and the roles compared.
-pub(super) async fn prove(graph: &Graph, tenant: TenantId, client_id: &str) -> Result<Proved, GraphError> {
-    prove_with(graph.tenant(tenant.0), client_id).await
-}
-
-/// The same with the client of an app.
-pub(super) async fn prove_with(client: TenantClient, client_id: &str) -> Result<Proved, GraphError> {
-    let tenant = TenantId(client.id());
-    let probe = client.with_max_wait(PATIENCE).probe().await?;
-    let missing = probe.token.missing(&REQUIRED_ROLES);
+/// What was seen of a tenant, as a proof of its authorization: an app-only token for exactly this tenant, one harmless
+/// read, and the permissions compared.
+pub(super) fn proved(tenant: TenantId, seen: &Seen) -> Proved {
+    let missing = seen.missing();
     let weakened = !missing.is_empty();
-    Ok(Proved {
+    Proved {
         tenant,
-        client_id: client_id.to_owned(),
+        client_id: seen.client_id.clone(),
         state: if weakened { "weakened" } else { "healthy" },
         detail: weakened.then(|| format!("permissions missing: {}", missing.join(", "))),
-        permissions: probe.token.roles,
-    })
-}
-
-/// Object ids of the users that hold a working Phone System plan, by sign-in name in lower case.
-pub(super) async fn eligible(
-    graph: &Graph,
-    tenant: TenantId,
-) -> Result<BTreeMap<String, ObjectId>, GraphError> {
-    let client = graph.tenant(tenant.0).with_max_wait(PATIENCE);
-    let mut users = client.licensed_users().collect().await?;
-    users.extend(client.users_with_phone_plan(&CapabilityStatus::Warning).collect().await?);
-    Ok(users.into_iter().map(|user| (user.user_principal_name.to_lowercase(), ObjectId(user.id))).collect())
+        permissions: seen.permissions.clone(),
+    }
 }

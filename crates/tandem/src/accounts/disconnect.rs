@@ -5,7 +5,8 @@ use serde_json::{Map, json};
 use tandem_outbox::Announcer;
 use tandem_store::admin::{accounts, save};
 use tandem_store::change::{self, ChangeKind, NewChange};
-use tandem_store::outbox;
+use tandem_store::{outbox, vault};
+use tandem_vault::Kind;
 
 use crate::operator::{Operator, person};
 use crate::screen;
@@ -33,6 +34,8 @@ pub(super) async fn run(operator: &Operator, args: DisconnectArgs) -> anyhow::Re
         authorization.tenant
     );
     save::disconnect(&mut tx, account.account).await?;
+    // the key to a tenant that is left is not kept
+    vault::remove_secret(&mut tx, account.account, Kind::AppCredential.as_str()).await?;
     let at = operator.ctx.clock.now();
     let before = json!({ "tenant": authorization.tenant, "state": authorization.state });
     let change = NewChange {

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
-use tandem_domain::{AccountId, ObjectId, PbxUserId, TenantId};
+use tandem_domain::{AccountId, ObjectId, PbxUserId};
 use tandem_graph::Graph;
-use tandem_runtime::chain;
 use tandem_runtime::config::ConfigErrors;
+use tandem_store::Tx;
 use tandem_store::admin::accounts::{self, Account, Mapping};
 use tandem_store::admin::save::Proved;
-use tandem_store::{Store, Tx, vault};
-use tandem_vault::Kind;
+use tandem_teams_sync::Question;
 
+use super::apply::Options;
 use super::bind;
 use super::file::{Declared, MicrosoftUser, PbxUser};
+use crate::looks;
+use crate::operator::Operator;
 
 /// An account that can be saved.
 #[derive(Debug)]
@@ -22,18 +23,27 @@ pub(super) struct Resolved {
     pub(super) mappings: BTreeMap<PbxUserId, Mapping>,
     /// The authorization, when it had to be proved.
     pub(super) proved: Option<Proved>,
+    /// Client id of the account's own app, where it has one for this tenant.
+    pub(super) own_app: Option<String>,
     /// What the operator should know.
     pub(super) warnings: Vec<String>,
+}
+
+/// What was asked about a tenant.
+#[derive(Debug, Default)]
+struct Tenant {
+    proved: Option<Proved>,
+    names: Option<BTreeMap<String, ObjectId>>,
+    own_app: Option<String>,
 }
 
 /// Looks everything up; every mistake is added to `errors`.
 pub(super) struct Resolver<'a> {
     /// Every look is a transaction of its own: none is open while Microsoft is asked.
-    pub(super) store: &'a Store,
+    pub(super) operator: &'a Operator,
     pub(super) graph: Option<&'a Graph>,
     pub(super) client_id: &'a str,
-    /// Prove authorizations that look well, too.
-    pub(super) prove: bool,
+    pub(super) options: &'a Options,
     pub(super) errors: &'a mut ConfigErrors,
 }
 
@@ -42,16 +52,13 @@ impl Resolver<'_> {
         let stored = accounts::find(&mut self.look().await?, &declared.name, false).await?;
         self.check_taken(&declared).await?;
         self.check_leaving(&declared, stored.as_ref()).await?;
-        let before = self.errors.iter().count();
-        let proved = self.proof(&declared, stored.as_ref()).await?;
+        let Tenant { proved, names: eligible, own_app } = self.tenant(&declared, stored.as_ref()).await?;
         let mut warnings = Vec::new();
         warnings.extend(proved.as_ref().and_then(|proved| proved.detail.clone()));
         let users = match &stored {
             Some(account) => accounts::users(&mut self.look().await?, account.account).await?,
             None => BTreeMap::new(),
         };
-        let eligible =
-            if self.errors.iter().count() == before { self.eligible(&declared).await? } else { None };
         let mut mappings = BTreeMap::new();
         for mapping in &declared.mappings {
             let pbx = self.pbx_user(&mapping.key, &mapping.pbx, &users, &mut warnings);
@@ -67,11 +74,11 @@ impl Resolver<'_> {
             self.errors
                 .push(format!("{}.mapping", declared.key), "two mappings have the same Microsoft user");
         }
-        Ok(Resolved { declared, mappings, proved, warnings })
+        Ok(Resolved { declared, mappings, proved, own_app, warnings })
     }
 
     async fn look(&self) -> anyhow::Result<Tx> {
-        Ok(self.store.begin("accounts.resolve").await?)
+        Ok(self.operator.store.begin("accounts.resolve").await?)
     }
 
     /// A tenant belongs to at most one account, and so does a customer of a source.
@@ -112,55 +119,55 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    async fn proof(
-        &mut self,
-        declared: &Declared,
-        stored: Option<&Account>,
-    ) -> anyhow::Result<Option<Proved>> {
-        let Some(tenant) = declared.tenant else { return Ok(None) };
+    /// What Microsoft says about the declared tenant, as far as anything has to be asked.
+    async fn tenant(&mut self, declared: &Declared, stored: Option<&Account>) -> anyhow::Result<Tenant> {
+        let Some(tenant) = declared.tenant else { return Ok(Tenant::default()) };
+        let account = stored.map(|account| account.account);
+        let own_app = match account {
+            Some(account) => looks::own_app(self.operator, account, tenant).await?,
+            None => None,
+        };
+        let client_id = own_app.as_deref().unwrap_or(self.client_id);
         let stands = stored.and_then(|account| account.authorization.as_ref()).is_some_and(|stored| {
             stored.tenant == tenant
-                && stored.client_id == self.client_id
+                && stored.client_id == client_id
                 && matches!(stored.state.as_str(), "healthy" | "weakened")
         });
-        if stands && !self.prove || self.has_own_app(stored, tenant).await? {
-            return Ok(None);
+        let prove = self.options.prove || !stands;
+        let names = declared.mappings.iter().filter_map(|mapping| match &mapping.microsoft {
+            MicrosoftUser::Upn(upn) => Some(upn.clone()),
+            MicrosoftUser::Oid(_) => None,
+        });
+        let question = Question { names: names.collect(), ..Question::default() };
+        if !prove && question.names.is_empty() {
+            return Ok(Tenant { own_app, ..Tenant::default() });
         }
         let key = format!("{}.tenant", declared.key);
-        let Some(graph) = self.graph else {
-            self.errors.push(key, "cannot be bound: the configuration has no section [microsoft]");
-            return Ok(None);
-        };
-        match bind::prove(graph, tenant, self.client_id).await {
-            Ok(proved) => Ok(Some(proved)),
-            Err(error) => {
-                let hint = "has the administrator of exactly this tenant consented to the app?";
-                self.errors.push_hint(key, chain(&error), hint);
-                Ok(None)
+        let person = &self.options.person;
+        let seen = match (&own_app, account, self.graph) {
+            (Some(_), Some(account), _) => {
+                looks::through_teams_sync(self.operator, account, person, &question).await?
             }
-        }
-    }
-
-    /// The account's own app was proved when it was given, and only teams-sync can prove it again.
-    async fn has_own_app(&self, stored: Option<&Account>, tenant: TenantId) -> anyhow::Result<bool> {
-        let Some(account) = stored else { return Ok(false) };
-        let kind = Kind::AppCredential.as_str();
-        let secret = vault::secret(&mut self.look().await?, account.account, kind).await?;
-        Ok(secret.is_some_and(|secret| secret.tenant == tenant))
-    }
-
-    async fn eligible(&mut self, declared: &Declared) -> anyhow::Result<Option<BTreeMap<String, ObjectId>>> {
-        let asked =
-            declared.mappings.iter().any(|mapping| matches!(mapping.microsoft, MicrosoftUser::Upn(_)));
-        let (true, Some(TenantId(tenant))) = (asked, declared.tenant) else { return Ok(None) };
-        let graph =
-            self.graph.context("sign-in names cannot be looked up without the section [microsoft]")?;
-        match bind::eligible(graph, TenantId(tenant)).await {
-            Ok(users) => Ok(Some(users)),
-            Err(error) => {
-                let problem = format!("the users cannot be read: {}", chain(&error));
-                self.errors.push(format!("{}.tenant", declared.key), problem);
-                Ok(None)
+            (.., Some(graph)) => looks::here(graph, tenant, &question).await,
+            (.., None) => {
+                self.errors.push(key, "cannot be bound: the configuration has no section [microsoft]");
+                return Ok(Tenant::default());
+            }
+        };
+        match seen {
+            Ok(seen) if seen.tenant == tenant.0 => Ok(Tenant {
+                proved: prove.then(|| bind::proved(tenant, &seen)),
+                names: Some(seen.names),
+                own_app,
+            }),
+            Ok(seen) => {
+                self.errors
+                    .push(key, format!("the account was moved to the tenant {} meanwhile", seen.tenant));
+                Ok(Tenant::default())
+            }
+            Err(none) => {
+                self.errors.push_hint(key, none.text(), none.remedy());
+                Ok(Tenant::default())
             }
         }
     }

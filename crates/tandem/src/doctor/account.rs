@@ -1,28 +1,25 @@
 //! One account: its authorization, the policies it names, its mapped users and their numbers.
 //!
-//! It reads and writes nothing. Of a policy Graph shows its id by type and name and no more, and the findings say so.
+//! It changes nothing. Where the account has an app of its own it asks teams-sync, which alone can speak as that app. Of a
+//! policy Graph shows its id by type and name and no more, and the findings say so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tandem_domain::ObjectId;
-use tandem_domain::eligible::{Flag, InTeams, judge};
+use tandem_domain::eligible::Flag;
 use tandem_domain::policy::{PolicyType, Service, bare_policy_name};
 use tandem_domain::wanted::{WantedNumber, WantedUser};
-use tandem_graph::{GraphError, NumberAssignment, NumberFilter, TenantClient, User};
-use tandem_runtime::{Ctx, chain};
+use tandem_runtime::Ctx;
 use tandem_store::admin::accounts::{self, Account};
 use tandem_store::wanted;
-use tandem_teams_sync::{REQUIRED_ROLES, facts};
+use tandem_teams_sync::{Question, REQUIRED_ROLES, Seen};
 
 use super::findings::{Findings, Severity};
 use crate::config::Config;
-use crate::operator::Operator;
+use crate::looks::{self, NoAnswer};
+use crate::operator::{Operator, person};
 
 const AREA: &str = "account";
-/// Longest wait of one question to Microsoft.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
-/// Up to so many mapped users are looked up one by one, more in pages.
-const SINGLY: usize = 20;
 /// Users that a finding names; more are counted.
 const NAMED: usize = 20;
 
@@ -45,16 +42,29 @@ async fn examine(ctx: &Ctx, config: &Config, name: &str, findings: &mut Findings
     let mapped: BTreeSet<ObjectId> =
         account.mappings.values().map(|mapping| mapping.microsoft_user).collect();
     numbers(wanted.iter().filter(|user| mapped.contains(&user.oid)), findings);
-    let (Some(graph), Some(stored)) = (operator.graph()?, &account.authorization) else { return Ok(()) };
-    let client = graph.tenant(stored.tenant.0).with_max_wait(PATIENCE);
-    let asked = async {
-        tenant(&client, findings).await?;
-        policies(&client, &account, findings).await?;
-        users(&client, &mapped, findings).await
+    let Some(stored) = &account.authorization else { return Ok(()) };
+    let named = named(&account);
+    let policies = named.iter().map(|(kind, name)| (kind.0.clone(), name.clone())).collect();
+    let question = Question { policies, users: mapped.clone(), ..Question::default() };
+    let own_app = looks::own_app(&operator, account.account, stored.tenant).await?;
+    let seen = match (own_app.is_some(), operator.graph()?) {
+        (true, _) => looks::through_teams_sync(&operator, account.account, &person(None), &question).await?,
+        (false, Some(graph)) => looks::here(&graph, stored.tenant, &question).await,
+        (false, None) => return Ok(()),
     };
-    if let Err(error) = asked.await {
-        let remedy = "Microsoft's side of the account could not be looked at to the end; try again";
-        findings.error(AREA, format!("{name}: {}", chain(&error)), remedy);
+    match seen {
+        Ok(seen) => {
+            tenant(&seen, own_app.is_some(), findings);
+            self::policies(&account, &named, &seen, findings);
+            users(&seen, &mapped, findings);
+        }
+        Err(NoAnswer::Silent) => {
+            findings.error(AREA, format!("{name}: {}", NoAnswer::Silent.text()), NoAnswer::Silent.remedy());
+        }
+        Err(refused) => {
+            let remedy = "Microsoft's side of the account could not be looked at; try again";
+            findings.error(AREA, format!("{name}: {}", refused.text()), remedy);
+        }
     }
     Ok(())
 }
@@ -152,13 +162,18 @@ fn several(findings: &mut Findings, severity: Severity, list: &[String], what: &
     findings.add(AREA, severity, format!("{what}: {named}{more}"), Some(remedy.to_owned()));
 }
 
-async fn tenant(client: &TenantClient, findings: &mut Findings) -> Result<(), GraphError> {
-    let organization = client.organization().await?;
-    let domains: Vec<&str> =
-        organization.verified_domains.iter().map(|domain| domain.name.as_str()).collect();
-    let label = organization.display_name.as_deref().unwrap_or("without a name");
-    findings.ok(AREA, format!("the tenant is {label} ({}), {}", organization.id, domains.join(", ")));
-    Ok(())
+fn tenant(seen: &Seen, own_app: bool, findings: &mut Findings) {
+    let label = seen.label.as_deref().unwrap_or("without a name");
+    findings.ok(AREA, format!("the tenant is {label} ({}), {}", seen.tenant, seen.domains.join(", ")));
+    if own_app {
+        let text = format!("teams-sync speaks to it as the account's own app {}", seen.client_id);
+        findings.ok(AREA, text);
+        let missing = seen.missing();
+        if !missing.is_empty() {
+            let remedy = "an administrator of the tenant has to grant them to the account's own app";
+            findings.error(AREA, format!("that app lacks {}", missing.join(", ")), remedy);
+        }
+    }
 }
 
 /// Every policy that settings and rules name, by type and bare name.
@@ -173,18 +188,13 @@ fn named(account: &Account) -> BTreeSet<(PolicyType, String)> {
     own.chain(ruled).map(|(kind, name)| (kind, bare_policy_name(name).to_owned())).collect()
 }
 
-async fn policies(
-    client: &TenantClient,
-    account: &Account,
-    findings: &mut Findings,
-) -> Result<(), GraphError> {
-    let named = named(account);
+fn policies(account: &Account, named: &BTreeSet<(PolicyType, String)>, seen: &Seen, findings: &mut Findings) {
     if account.settings.voice_routing_policy.is_none() {
         let remedy = "set voice_routing_policy, unless the tenant's default routes calls to you";
         findings.note(AREA, "the account names no voice routing policy".to_owned(), remedy);
     }
-    for (kind, name) in &named {
-        if client.policy_id(&kind.0, name).await?.is_some() {
+    for ((kind, name), there) in named.iter().zip(&seen.policies) {
+        if *there {
             findings.ok(AREA, format!("{kind} {name} is there"));
         } else {
             let remedy = format!(
@@ -200,36 +210,27 @@ async fn policies(
                       center and with PowerShell only";
         findings.note(AREA, text.to_owned(), remedy);
     }
-    Ok(())
 }
 
-async fn users(
-    client: &TenantClient,
-    mapped: &BTreeSet<ObjectId>,
-    findings: &mut Findings,
-) -> Result<(), GraphError> {
+fn users(seen: &Seen, mapped: &BTreeSet<ObjectId>, findings: &mut Findings) {
     if mapped.is_empty() {
         findings.note(AREA, "no user is mapped".to_owned(), "map users in the accounts file");
-        return Ok(());
+        return;
     }
-    let look =
-        if mapped.len() <= SINGLY { singly(client, mapped).await? } else { in_pages(client, mapped).await? };
-    let lines = facts::lines(&look.numbers);
     let (mut eligible, mut gone, mut refused, mut flagged) = (0_usize, Vec::new(), Vec::new(), Vec::new());
     for oid in mapped {
-        let Some(user) = look.directory.get(oid) else {
+        let Some(user) = seen.users.get(oid) else {
             gone.push(oid.to_string());
             continue;
         };
-        let held = lines.get(&oid.0).copied().unwrap_or_default();
-        let verdict = judge(&facts::of_user(user, look.teams.get(oid).copied(), held));
-        match verdict.why_not {
-            Some(why) => refused.push(format!("{} {}", user.user_principal_name, why.text())),
+        match &user.why_not {
+            Some(why) => refused.push(format!("{} {why}", user.upn)),
             None => eligible += 1,
         }
-        let words: Vec<&str> = verdict.flags.iter().map(|flag| flag_text(*flag)).collect();
+        let words: Vec<&str> =
+            user.flags.iter().filter_map(|flag| Flag::parse(flag).map(flag_text)).collect();
         if !words.is_empty() {
-            flagged.push(format!("{} ({})", user.user_principal_name, words.join(", ")));
+            flagged.push(format!("{} ({})", user.upn, words.join(", ")));
         }
     }
     findings.ok(AREA, format!("{eligible} of {} mapped users are eligible", mapped.len()));
@@ -254,7 +255,6 @@ async fn users(
         "mapped users to keep an eye on",
         "see the licences at Microsoft",
     );
-    Ok(())
 }
 
 fn flag_text(flag: Flag) -> &'static str {
@@ -263,46 +263,4 @@ fn flag_text(flag: Flag) -> &'static str {
         Flag::NotInTeamsYet => "Teams does not know the user yet",
         Flag::PlanNotEffective => "the Phone System plan is not effective yet",
     }
-}
-
-/// What Microsoft says about the mapped users.
-#[derive(Default)]
-struct Look {
-    directory: BTreeMap<ObjectId, User>,
-    teams: BTreeMap<ObjectId, InTeams>,
-    numbers: Vec<NumberAssignment>,
-}
-
-async fn singly(client: &TenantClient, mapped: &BTreeSet<ObjectId>) -> Result<Look, GraphError> {
-    let mut look = Look::default();
-    for oid in mapped {
-        if let Some(user) = client.user(oid.0).await? {
-            look.directory.insert(*oid, user);
-        }
-        if let Some(user) = client.user_configuration(oid.0).await? {
-            look.teams.insert(*oid, facts::in_teams(&user));
-        }
-        look.numbers.extend(client.number_assignments(&NumberFilter::HeldBy(oid.0)).collect().await?);
-    }
-    Ok(look)
-}
-
-async fn in_pages(client: &TenantClient, mapped: &BTreeSet<ObjectId>) -> Result<Look, GraphError> {
-    let mut look = Look::default();
-    let mut pages = client.users();
-    while let Some(page) = pages.next().await? {
-        let ours = page.into_iter().filter(|user| mapped.contains(&ObjectId(user.id)));
-        look.directory.extend(ours.map(|user| (ObjectId(user.id), user)));
-    }
-    let mut pages = client.user_configurations();
-    while let Some(page) = pages.next().await? {
-        let ours = page.iter().filter(|user| mapped.contains(&ObjectId(user.id)));
-        look.teams.extend(ours.map(|user| (ObjectId(user.id), facts::in_teams(user))));
-    }
-    let mut pages = client.number_assignments(&NumberFilter::All);
-    while let Some(page) = pages.next().await? {
-        look.numbers
-            .extend(page.into_iter().filter(|n| n.holder().is_some_and(|h| mapped.contains(&ObjectId(h)))));
-    }
-    Ok(look)
 }

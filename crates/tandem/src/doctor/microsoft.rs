@@ -39,6 +39,9 @@ pub(super) async fn look(ctx: &Ctx, config: &Config, account: Option<&str>, find
             if let Some(graph) = graph {
                 certificates(ctx, &graph, findings);
             }
+            if account.is_some() {
+                return;
+            }
             let text = "no account has a tenant, so nothing could be tried".to_owned();
             findings.note(AREA, text, "bind one with `tandem accounts apply`");
         }
@@ -94,12 +97,8 @@ async fn bound(operator: &Operator, account: Option<&str>) -> anyhow::Result<Opt
         let found = accounts::find(&mut tx, &name, false).await?;
         anyhow::ensure!(found.is_some() || account.is_none(), "there is no account {name}");
         let Some(found) = found else { continue };
-        // only teams-sync can open the credential of an account's own app
+        // only teams-sync can open the credential of an account's own app; `--account` has it look
         let own_app = vault::secret(&mut tx, found.account, Kind::AppCredential.as_str()).await?.is_some();
-        anyhow::ensure!(
-            !own_app || account.is_none(),
-            "{name} has an app of its own, which teams-sync alone can use"
-        );
         if let Some(authorization) = found.authorization.filter(|_| !own_app)
             && (account.is_some() || matches!(authorization.state.as_str(), "healthy" | "weakened"))
         {

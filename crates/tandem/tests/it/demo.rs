@@ -98,6 +98,47 @@ impl Demo {
     }
 }
 
+/// What the kernel says of a limit of a process: soft and hard.
+fn limit(pid: u32, name: &str) -> Result<(String, String)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).context("a limit")?;
+    let mut words = line.split_whitespace().map(str::to_owned);
+    Ok((words.next().context("a soft limit")?, words.next().context("a hard limit")?))
+}
+
+/// Processes that another one has started.
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // one that has ended meanwhile is nobody's child
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        if after_name.split_whitespace().nth(1) == Some(&parent.to_string()) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn i16_the_demo_and_its_servers_make_no_core_dumps() -> Result<()> {
+    let data = TempDir::new()?;
+    let mut demo = Demo::start(&data, &[])?;
+    demo.until("nats-server on 127.0.0.1:").await?;
+    let pid = demo.child.id().context("the demo runs")?;
+    let servers = children(pid)?;
+    ensure!(servers.len() >= 2, "PostgreSQL and nats-server: {servers:?}");
+    for process in servers.into_iter().chain([pid]) {
+        let limits = limit(process, "Max core file size")?;
+        ensure!(limits == ("0".to_owned(), "0".to_owned()), "{process}: {limits:?}");
+    }
+    kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGINT)?;
+    demo.end().await.map(drop)
+}
+
 #[tokio::test]
 async fn the_story_comes_true_twice_and_nothing_stays_behind() -> Result<()> {
     let data = TempDir::new()?;

@@ -8,6 +8,7 @@ use serde_json::json;
 use uuid::{Uuid, uuid};
 
 use crate::lab::{Lab, STRANGER, TENANT};
+use crate::roles::Role;
 
 const OWN: Uuid = uuid!("a11ce000-0000-4000-8000-000000000e01");
 
@@ -153,12 +154,70 @@ async fn e9_an_app_credential_goes_in_and_never_comes_out() -> Result<()> {
     std::fs::remove_file(&key)?;
     assert!(!stands(lab.dir.path(), secret)?, "it was copied beside the configuration");
 
-    // the file of accounts leaves it alone, even when proofs are asked for
-    lab.good(&["accounts", "apply", &file, "--prove"])?;
+    // the file of accounts leaves it alone
+    lab.good(&["accounts", "apply", &file])?;
     assert!(lab.good(&["accounts", "show", "alpha"])?.contains("Own app"));
     lab.good(&["accounts", "app-credential", "remove", "alpha"])?;
     assert!(lab.bad(&["accounts", "app-credential", "remove", "alpha"])?.contains("no app of its own"));
     lab.good(&["accounts", "apply", &file, "--prove"])?;
     assert!(!lab.good(&["accounts", "show", "alpha"])?.contains("Own app"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_an_own_app_is_applied_and_examined_as_that_app() -> Result<()> {
+    let lab = lab().await?;
+    lab.good(&["keys", "new"])?;
+    let bare = lab.accounts("[[account]]\nname = \"alpha\"\nlicences = 1\n")?;
+    lab.good(&["accounts", "apply", &bare])?;
+    // a tenant that has consented to this app, and never to the provider's
+    let (cert, key) = register(&lab, STRANGER).await?;
+    let (own, stranger) = (OWN.to_string(), STRANGER.to_string());
+    let set =
+        ["accounts", "app-credential", "set", "alpha", "--client-id", &own, "--cert", &cert, "--key", &key];
+    lab.good(&[&set[..], &["--tenant", &stranger]].concat())?;
+    let world = json!({
+        "users": [{ "userPrincipalName": "cleo@stranger.example", "phonePlan": "Enabled" }],
+        "policies": [{ "type": "OnlineVoiceRoutingPolicy", "name": "Provider-US" }],
+    });
+    let sim = format!("{}/_sim/tenants/{STRANGER}", lab.sim.base_url());
+    let http = reqwest::Client::new();
+    http.put(&sim).json(&world).send().await?.error_for_status()?;
+    let file = lab.accounts(&format!(
+        "[[account]]\nname = \"alpha\"\ntenant = \"{STRANGER}\"\nlicences = 1\nvoice_routing_policy = \"Provider-US\"\n\
+         [[account.mapping]]\npbx_user = \"u1\"\nupn = \"Cleo@stranger.example\"\n"
+    ))?;
+    let told = lab.bad(&["accounts", "apply", &file])?;
+    assert!(told.contains("teams_sync_silent") && told.contains("start teams-sync"), "{told}");
+
+    let mut role = Role::start(&lab, "teams-sync")?;
+    role.ready().await;
+    let said = lab.good(&["accounts", "apply", &file, "--prove"])?;
+    assert!(said.contains("+ mapping u1 = ") && said.contains("authorization healthy"), "{said}");
+    assert!(lab.good(&["accounts", "show", "alpha"])?.contains("Own app"), "a proof leaves it alone");
+    let told = crate::lab::said(&lab.run(&["doctor", "--account", "alpha"])?);
+    for part in [
+        format!("ok       account: teams-sync speaks to it as the account's own app {OWN}"),
+        "ok       account: OnlineVoiceRoutingPolicy Provider-US is there".to_owned(),
+        "ok       account: 1 of 1 mapped users are eligible".to_owned(),
+    ] {
+        assert!(told.contains(&part), "{part} is not in:\n{told}");
+    }
+    // what was read names people, and is not kept
+    let pool = sqlx::PgPool::connect(&lab.pg.url).await?;
+    let kept: i64 = sqlx::query_scalar("select count(*) from sync.looks").fetch_one(&pool).await?;
+    assert_eq!(kept, 0);
+
+    // the customer takes the consent back: said with its code, and nothing is stored
+    let consent = format!("{sim}/consent?appId={OWN}");
+    http.delete(consent).send().await?.error_for_status()?;
+    let told = lab.bad(&["accounts", "apply", &file, "--prove"])?;
+    assert!(told.contains("authorization_revoked"), "{told}");
+    let told = crate::lab::said(&lab.run(&["doctor", "--account", "alpha"])?);
+    assert!(told.contains("ERROR    account: alpha: authorization_revoked"), "{told}");
+    let state: String = sqlx::query_scalar("select state from vault.authorizations").fetch_one(&pool).await?;
+    assert_eq!(state, "healthy", "a look decides nothing; the canary does");
+    pool.close().await;
+    assert_eq!(role.stop().await?, Some(0));
     Ok(())
 }
