@@ -203,8 +203,8 @@ mod tests {
         for name in Profile::FIELDS {
             let mut other = json.clone();
             other[name] = match &json[name] {
-                serde_json::Value::Bool(on) => (!on).into(),
-                serde_json::Value::Array(_) => serde_json::json!(["+15550100"]),
+                Value::Bool(on) => (!on).into(),
+                Value::Array(_) => serde_json::json!(["+15550100"]),
                 _ if name == "follow_me" => serde_json::json!(["1001"]),
                 _ => "x".into(),
             };
