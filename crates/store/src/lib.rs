@@ -29,6 +29,7 @@ pub mod ops;
 pub mod outbox;
 pub mod parking;
 pub mod pbx;
+pub mod portal;
 pub mod previews;
 pub mod quarantine;
 pub mod rates;
@@ -79,6 +80,12 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::profiles::STATEMENTS,
         pbx::deletions::STATEMENTS,
         pbx::push::STATEMENTS,
+        portal::audit::STATEMENTS,
+        portal::idempotency::STATEMENTS,
+        portal::overview::STATEMENTS,
+        portal::people::STATEMENTS,
+        portal::sessions::STATEMENTS,
+        portal::visits::STATEMENTS,
         rates::STATEMENTS,
         claims::STATEMENTS,
         intents::STATEMENTS,
