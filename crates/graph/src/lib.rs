@@ -18,6 +18,8 @@ mod credential;
 mod directory;
 mod error;
 mod exchange;
+mod fetch;
+mod issuer;
 mod ledger;
 mod metrics;
 mod model;
@@ -41,6 +43,7 @@ pub use client::{Graph, Now, TenantClient};
 pub use config::{AppCredential, ConfigError, GraphConfig, RetryPolicy};
 pub use directory::{AssignedPlan, CapabilityStatus, Organization, User, VerifiedDomain};
 pub use error::{Effect, ErrorClass, GraphError, RequestIds, Unusable};
+pub use issuer::{Issuer, IssuerConfig};
 pub use ledger::{CUT, EASE, EASE_PAUSE, FLOOR, Ledger, LocalLedger, Offer, RECOVERY_PER_S, ScopeId, Terms};
 pub use model::{
     AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, HeldNumber, NumberAssignment,

@@ -16,6 +16,8 @@ create table admin.sessions (
   created_at   timestamptz not null,
   seen_at      timestamptz not null,
   ends_at      timestamptz not null,
+  -- the sign-in showed the directory role Global Administrator
+  global_admin boolean not null,
   check (seen_at >= created_at and ends_at > created_at)
 );
 create index sessions_of_person on admin.sessions (person_id);

@@ -20,9 +20,9 @@ statements! {
     /// Ends sessions that are over.
     FORGET_SESSIONS = "delete from admin.sessions where ends_at <= $1 or seen_at <= $2";
     /// Opens a session.
-    OPEN = "insert into admin.sessions (session_hash, person_id, created_at, seen_at, ends_at) values ($1, $2, $3, $3, $4)";
+    OPEN = "insert into admin.sessions (session_hash, person_id, created_at, seen_at, ends_at, global_admin) values ($1, $2, $3, $3, $4, $5)";
     /// A session that still runs, with its person, who is not shut out.
-    FIND = "select s.person_id, s.seen_at, s.ends_at, p.issuer, p.tenant_id, p.oid, p.name, p.operator
+    FIND = "select s.person_id, s.seen_at, s.ends_at, s.global_admin, p.issuer, p.tenant_id, p.oid, p.name, p.operator
               from admin.sessions s join admin.people p using (person_id)
              where s.session_hash = $1 and s.ends_at > $2 and s.seen_at > $3 and p.disabled_at is null";
     /// The person was there.
@@ -90,21 +90,26 @@ pub async fn take(
     Ok(Some(SignIn { issuer, go_on: row.get("go_on"), fresh: row.get("fresh") }))
 }
 
-/// Opens a session, and ends those that are over.
+/// Opens a session, and ends those that are over. `global_admin` says whether the sign-in showed that directory role.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn open(
     tx: &mut Tx,
     session: &SecretHash,
-    person: Uuid,
+    (person, global_admin): (Uuid, bool),
     now: OffsetDateTime,
     (idle, longest): (Duration, Duration),
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
     let query = sqlx::query(FORGET_SESSIONS).bind(now).bind(now - idle);
     query.execute(&mut **tx).await.map_err(&failed)?;
-    let query = sqlx::query(OPEN).bind(session.as_slice()).bind(person).bind(now).bind(now + longest);
+    let query = sqlx::query(OPEN)
+        .bind(session.as_slice())
+        .bind(person)
+        .bind(now)
+        .bind(now + longest)
+        .bind(global_admin);
     query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }
@@ -120,6 +125,8 @@ pub struct Session {
     pub name: String,
     /// Whether an operator.
     pub operator: bool,
+    /// Whether the sign-in showed the directory role Global Administrator.
+    pub global_admin: bool,
     /// When the person was last there.
     pub seen_at: OffsetDateTime,
     /// When it ends at the latest.
@@ -145,6 +152,7 @@ pub async fn find(
         microsoft: tenant.map(TenantId).zip(row.get::<Option<Uuid>, _>("oid").map(ObjectId)),
         name: row.get("name"),
         operator: row.get("operator"),
+        global_admin: row.get("global_admin"),
         seen_at: row.get("seen_at"),
         ends_at: row.get("ends_at"),
     }))
