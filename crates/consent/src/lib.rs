@@ -77,8 +77,7 @@ pub(crate) struct App {
 pub fn router(parts: Parts) -> Router {
     let Parts { store, clock, ids, sign_in, app, sealing_key, base } = parts;
     let ids = ids.stream("consent");
-    let app =
-        Arc::new(App { store, clock, ids, sign_in, app, sealing_key, base, keys: Keys::default() });
+    let app = Arc::new(App { store, clock, ids, sign_in, app, sealing_key, base, keys: Keys::default() });
     Router::new()
         .route("/connect/style.css", get(pages::style))
         .route("/connect/signed-in", get(routes::signed_in))

@@ -38,7 +38,7 @@ select ops.protect('admin.visits', array['tandem_operator']);
 create table admin.idempotency (
   account_id uuid not null references admin.accounts on delete cascade,
   person_id  uuid not null references admin.people on delete cascade,
-  key        text not null check (length(key) between 1 and 200),
+  key        text not null check (length(key) between 1 and 220),
   digest     bytea not null check (octet_length(digest) = 32),
   request_id uuid not null,
   created_at timestamptz not null,

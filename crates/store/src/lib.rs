@@ -24,6 +24,7 @@ pub mod intents;
 pub mod log;
 pub mod log_read;
 pub mod log_rollups;
+pub mod log_text;
 pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
@@ -81,6 +82,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::deletions::STATEMENTS,
         pbx::push::STATEMENTS,
         portal::audit::STATEMENTS,
+        portal::changes::STATEMENTS,
         portal::idempotency::STATEMENTS,
         portal::overview::STATEMENTS,
         portal::people::STATEMENTS,

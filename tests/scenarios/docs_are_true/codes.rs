@@ -13,6 +13,7 @@ const UNDO: &str = include_str!("../../../crates/teams-sync/src/undo.rs");
 const WHO: &str = include_str!("../../../crates/teams-sync/src/who.rs");
 const VAULT: &str = include_str!("../../../crates/vault/src/error.rs");
 const FAULTS: &str = include_str!("../../../crates/consent/src/fault.rs");
+const PORTAL: &str = include_str!("../../../crates/portal/src/fault.rs");
 const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
 const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
@@ -31,7 +32,8 @@ fn every_code_is_explained() {
     assert_eq!(deferred.len(), 10, "every reason to defer has a row");
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
     let sources =
-        [STEPS, EXPLAINED, JOBS, ORDERS, RESULTS, UNDO, WHO, VAULT, FAULTS, ID_TOKENS, PROOFS].into_iter();
+        [STEPS, EXPLAINED, JOBS, ORDERS, RESULTS, UNDO, WHO, VAULT, FAULTS, PORTAL, ID_TOKENS, PROOFS]
+            .into_iter();
     let literals = sources.flat_map(|source| {
         [
             "code: \"",

@@ -31,6 +31,8 @@ statements! {
              on conflict do nothing";
     /// The Global Admin linked to an account.
     LINKED = "select tenant_id, admin_oid from vault.authorizations where account_id = $1";
+    /// The tenant of an account.
+    TENANT = "select tenant_id from vault.authorizations where account_id = $1";
     /// The account that a Microsoft person is the linked Global Admin of.
     LINKED_TO = "select account_id from vault.authorizations where tenant_id = $1 and admin_oid = $2";
     /// Accounts by their short names.
@@ -204,6 +206,16 @@ pub async fn linked_to(
     let failed = fleet.failed();
     let query = sqlx::query_scalar(LINKED_TO).bind(tenant.0).bind(oid.0);
     Ok(query.fetch_optional(&mut **fleet).await.map_err(failed)?.map(AccountId))
+}
+
+/// The tenant of an account; as the fleet login.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn tenant(fleet: &mut Tx, account: AccountId) -> Result<Option<TenantId>, StoreError> {
+    let failed = fleet.failed();
+    let query = sqlx::query_scalar(TENANT).bind(account.0);
+    Ok(query.fetch_optional(&mut **fleet).await.map_err(failed)?.map(TenantId))
 }
 
 /// Replaces what earlier claims gave somebody in one account.

@@ -175,6 +175,7 @@ fn world() -> World {
             },
             tenant(STRANGER, "stranger.example"),
         ],
+        provider: None,
         settings: None,
     }
 }
