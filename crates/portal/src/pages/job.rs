@@ -81,7 +81,7 @@ fn step(step: &StepRow) -> Option<Step> {
     let why: Vec<&str> = [&step.reason, &step.detail].into_iter().flatten().map(String::as_str).collect();
     Some(Step {
         user: step.pbx_user.as_ref().map_or_else(|| "\u{2013}".to_owned(), ToString::to_string),
-        action: step.action.as_deref().map_or_else(|| "outcome".to_owned(), view::word),
+        action: step.action.as_deref().map_or_else(|| "Outcome".to_owned(), view::word),
         before: or_none(&step.before),
         after: or_none(&step.after),
         outcome: step.outcome.as_deref().map_or_else(|| "\u{2013}".to_owned(), view::word),

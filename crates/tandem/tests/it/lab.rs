@@ -25,6 +25,7 @@ const LOGINS: [&str; 6] = [
     "tandem_teams_sync",
     "tandem_sync_log",
     "tandem_portal",
+    "tandem_portal_fleet",
     "tandem_operator",
 ];
 
