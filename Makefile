@@ -56,8 +56,10 @@ lint: ## formatting and lints, warnings denied
 bench: tools ## measure; FIGURES=name,... measures some
 	cargo run --release --package tandem-bench -- $(if $(FIGURES),--figures $(FIGURES))
 
-gen: ## generate the code of the messages from proto/ (every build does it too)
-	cargo build --package tandem-wire
+gen: ## generate docs/roles.md and docs/openapi.json from the code; code from proto/ is made by every build
+	cargo build --package tandem
+	$(TARGET_DIR)/debug/tandem config roles > docs/roles.md
+	$(TARGET_DIR)/debug/tandem config openapi > docs/openapi.json
 
 up: ## start everything in containers and wait until it is healthy
 	docker compose up --build --detach --wait

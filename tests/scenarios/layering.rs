@@ -17,7 +17,10 @@ const LEVELS: [(&str, &[&str]); 6] = [
     ),
     // announces what `store` has committed, through `bus`; pages over `store`, `graph` and `vault` that a service mounts
     ("outbox", &["tandem-outbox", "tandem-consent"]),
-    ("services", &["tandem-detector", "tandem-debouncer", "tandem-teams-sync", "tandem-sync-log"]),
+    (
+        "services",
+        &["tandem-detector", "tandem-debouncer", "tandem-teams-sync", "tandem-sync-log", "tandem-portal"],
+    ),
     ("binary", &["tandem"]),
 ];
 

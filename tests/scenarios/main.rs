@@ -18,6 +18,7 @@ mod model;
 mod own_app;
 mod own_fault;
 mod people;
+mod portal;
 mod sign_in;
 mod start_stop;
 mod throttle;

@@ -111,6 +111,12 @@ impl Browser {
         Ok(Page { url: url.clone(), status, headers, text: answer.text().await? })
     }
 
+    /// The value of a cookie of a site.
+    #[must_use]
+    pub fn cookie(&self, site: &Url, name: &str) -> Option<&str> {
+        self.cookies.get(&(site.authority().to_owned(), name.to_owned())).map(String::as_str)
+    }
+
     /// Follows redirects to a page.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tandem_domain::{ObjectId, TenantId};
 use tandem_graph::PublishedKey;
@@ -18,49 +19,63 @@ const LEEWAY: i64 = 60;
 
 /// What a token has to say to be believed.
 #[derive(Clone, Debug)]
-pub(crate) struct Expected<'a> {
+pub struct Expected<'a> {
     /// Our client id.
-    pub(crate) client_id: &'a str,
+    pub client_id: &'a str,
     /// The issuer that Microsoft login names, with `{tenantid}` where it leaves the tenant open.
-    pub(crate) issuer: &'a str,
+    pub issuer: &'a str,
     /// The nonce that went out.
-    pub(crate) nonce: &'a str,
+    pub nonce: &'a str,
     /// The time.
-    pub(crate) now: OffsetDateTime,
+    pub now: OffsetDateTime,
 }
 
 /// Who signed in, as the token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) tenant: TenantId,
-    pub(crate) oid: ObjectId,
+pub struct Identity {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The object id.
+    pub oid: ObjectId,
     /// For display; it proves nothing.
-    pub(crate) name: String,
+    pub name: String,
     /// The person belongs to another organisation.
-    pub(crate) guest: bool,
+    pub guest: bool,
     /// Templates of directory roles; `None` where the token says nothing usable about roles.
-    pub(crate) roles: Option<Vec<String>>,
+    pub roles: Option<Vec<String>>,
 }
 
 /// What is wrong with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenFault {
+pub enum TokenFault {
+    /// It cannot be read.
     Malformed,
+    /// It is signed in another way than RS256.
     Algorithm,
+    /// It brings a key of its own.
     OwnKey,
+    /// Nobody has published its key.
     KeyUnknown,
+    /// Its key is published for another issuer.
     KeyIssuer,
+    /// The signature is wrong.
     Signature,
+    /// It is of another issuer.
     Issuer,
+    /// It is for somebody else.
     Audience,
+    /// It answers another request.
     Nonce,
+    /// It is too old, or not good yet.
     Time,
+    /// It is no id token.
     Kind,
 }
 
 impl TokenFault {
     /// The stable code.
-    pub(crate) fn code(self) -> &'static str {
+    #[must_use]
+    pub fn code(self) -> &'static str {
         match self {
             Self::Malformed => "id_token_malformed",
             Self::Algorithm => "id_token_algorithm",
@@ -112,7 +127,10 @@ struct Claims {
 }
 
 /// The name of the key that a token says it was signed with; anything but RS256 with a published key is refused here.
-pub(crate) fn key_name(token: &str) -> Result<String, TokenFault> {
+///
+/// # Errors
+/// [`TokenFault`]
+pub fn key_name(token: &str) -> Result<String, TokenFault> {
     let header = token.split('.').next().unwrap_or_default();
     let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenFault::Malformed)?;
     let header: Header = serde_json::from_slice(&json).map_err(|_| TokenFault::Malformed)?;
@@ -125,16 +143,12 @@ pub(crate) fn key_name(token: &str) -> Result<String, TokenFault> {
     header.kid.filter(|kid| !kid.is_empty()).ok_or(TokenFault::KeyUnknown)
 }
 
-/// Who a token proves to have signed in. `keys` are the published ones.
-pub(crate) fn validate(
-    token: &str,
-    keys: &[PublishedKey],
-    expected: &Expected<'_>,
-) -> Result<Identity, TokenFault> {
-    let kid = key_name(token)?;
-    let key = keys.iter().find(|key| key.kid.as_deref() == Some(kid.as_str()));
-    let key = key.ok_or(TokenFault::KeyUnknown)?;
-    let claims = signed(token, key)?;
+/// Who a token of Microsoft's proves to have signed in. `keys` are the published ones.
+///
+/// # Errors
+/// [`TokenFault`]
+pub fn validate(token: &str, keys: &[PublishedKey], expected: &Expected<'_>) -> Result<Identity, TokenFault> {
+    let (claims, key): (Claims, _) = verified(token, keys)?;
     let tenant = Uuid::try_parse(&claims.tid).map_err(|_| TokenFault::Malformed)?;
     let oid = Uuid::try_parse(&claims.oid).map_err(|_| TokenFault::Malformed)?;
     let with_tenant = |issuer: &str| issuer.replace("{tenantid}", &tenant.to_string());
@@ -153,9 +167,7 @@ pub(crate) fn validate(
     if claims.nonce.as_deref() != Some(expected.nonce) {
         return Err(TokenFault::Nonce);
     }
-    let now = expected.now.unix_timestamp();
-    let early = [claims.nbf, claims.iat].into_iter().flatten().any(|from| from > now + LEEWAY);
-    if early || claims.exp < now - LEEWAY {
+    if !in_time(expected.now, &[claims.nbf, claims.iat], claims.exp) {
         return Err(TokenFault::Time);
     }
     let elsewhere = claims.idp.as_deref().is_some_and(|idp| idp != claims.iss);
@@ -170,8 +182,29 @@ pub(crate) fn validate(
     })
 }
 
+/// The claims of any issuer's token, and the published key that signed them. Nothing of what they say is compared yet.
+///
+/// # Errors
+/// [`TokenFault`]
+pub fn verified<'k, T: DeserializeOwned>(
+    token: &str,
+    keys: &'k [PublishedKey],
+) -> Result<(T, &'k PublishedKey), TokenFault> {
+    let kid = key_name(token)?;
+    let key = keys.iter().find(|key| key.kid.as_deref() == Some(kid.as_str()));
+    let key = key.ok_or(TokenFault::KeyUnknown)?;
+    Ok((signed(token, key)?, key))
+}
+
+/// Whether a token is good now, as far as its own times say.
+#[must_use]
+pub fn in_time(now: OffsetDateTime, from: &[Option<i64>], until: i64) -> bool {
+    let now = now.unix_timestamp();
+    until >= now - LEEWAY && from.iter().flatten().all(|from| *from <= now + LEEWAY)
+}
+
 /// The claims, if this key signed them. Times are compared above, against the clock that is handed in.
-fn signed(token: &str, key: &PublishedKey) -> Result<Claims, TokenFault> {
+fn signed<T: DeserializeOwned>(token: &str, key: &PublishedKey) -> Result<T, TokenFault> {
     let signs = key.kty == "RSA" && key.usage.as_deref().is_none_or(|usage| usage == "sig");
     let (Some(n), Some(e), true) = (&key.n, &key.e, signs) else { return Err(TokenFault::KeyUnknown) };
     let decoding = DecodingKey::from_rsa_components(n, e).map_err(|_| TokenFault::KeyUnknown)?;
@@ -180,7 +213,7 @@ fn signed(token: &str, key: &PublishedKey) -> Result<Claims, TokenFault> {
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    jsonwebtoken::decode::<Claims>(token, &decoding, &validation).map(|data| data.claims).map_err(|error| {
+    jsonwebtoken::decode::<T>(token, &decoding, &validation).map(|data| data.claims).map_err(|error| {
         match error.kind() {
             jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenFault::Signature,
             _ => TokenFault::Malformed,

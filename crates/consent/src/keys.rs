@@ -1,10 +1,10 @@
-//! Microsoft's signing keys, kept for a while.
+//! Issuers' signing keys, kept for a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tandem_graph::{PublishedKey, SignIn, SignInError};
+use tandem_graph::{PublishedKey, SignInError};
 use tokio::time::Instant;
 use url::Url;
 
@@ -16,23 +16,27 @@ const REFETCH_EVERY: Duration = Duration::from_secs(60);
 /// Addresses kept; there is one for each tenant that somebody signs in to.
 const ADDRESSES: usize = 256;
 
+#[derive(Debug)]
 struct Kept {
     keys: Arc<[PublishedKey]>,
     at: Instant,
     refetched_at: Option<Instant>,
 }
 
-/// Microsoft's signing keys by address.
-#[derive(Default)]
-pub(crate) struct Keys(Mutex<HashMap<Url, Kept>>);
+/// Signing keys by address.
+#[derive(Debug, Default)]
+pub struct Keys(Mutex<HashMap<Url, Kept>>);
 
 impl Keys {
-    /// The published keys, looked at again if none of them is called `kid`.
-    pub(crate) async fn with(
+    /// The published keys, looked at again by `fetch` if none of them is called `kid`.
+    ///
+    /// # Errors
+    /// Those of `fetch`.
+    pub async fn with(
         &self,
-        sign_in: &SignIn,
         at: &Url,
         kid: &str,
+        fetch: impl Future<Output = Result<Vec<PublishedKey>, SignInError>>,
     ) -> Result<Arc<[PublishedKey]>, SignInError> {
         let now = Instant::now();
         let refetch = {
@@ -55,7 +59,7 @@ impl Keys {
                 kept.refetched_at = Some(now);
             }
         }
-        let keys: Arc<[PublishedKey]> = sign_in.keys(at).await?.into();
+        let keys: Arc<[PublishedKey]> = fetch.await?.into();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= ADDRESSES && !kept.contains_key(at) {
             kept.clear();

@@ -14,7 +14,7 @@ mod answer;
 mod fault;
 mod flow;
 mod guard;
-mod id_token;
+pub mod id_token;
 mod judge;
 mod keys;
 mod links;
@@ -35,8 +35,9 @@ use tandem_runtime::{Clock, Ids};
 use tandem_store::Store;
 use url::Url;
 
+pub use keys::Keys;
 pub use links::{LinkError, NewLink, Progress, close_link, make_link, progress};
-pub use secret::{LinkCode, NoRandom};
+pub use secret::{LinkCode, NoRandom, Secret, challenge};
 
 /// Longest form that is read.
 const FORM_BYTES: usize = 8 * 1024;
@@ -69,15 +70,14 @@ pub(crate) struct App {
     pub(crate) app: String,
     pub(crate) sealing_key: Option<PathBuf>,
     pub(crate) base: Url,
-    pub(crate) keys: keys::Keys,
+    pub(crate) keys: Keys,
 }
 
 /// The pages, below `/connect`.
 pub fn router(parts: Parts) -> Router {
     let Parts { store, clock, ids, sign_in, app, sealing_key, base } = parts;
     let ids = ids.stream("consent");
-    let app =
-        Arc::new(App { store, clock, ids, sign_in, app, sealing_key, base, keys: keys::Keys::default() });
+    let app = Arc::new(App { store, clock, ids, sign_in, app, sealing_key, base, keys: Keys::default() });
     Router::new()
         .route("/connect/style.css", get(pages::style))
         .route("/connect/signed-in", get(routes::signed_in))

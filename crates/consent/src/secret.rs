@@ -12,7 +12,7 @@ const BYTES: usize = 32;
 
 /// 256 random bits. No Debug, no Display: it is shown where it is meant to be and nowhere else.
 #[derive(Clone)]
-pub(crate) struct Secret([u8; BYTES]);
+pub struct Secret([u8; BYTES]);
 
 /// The operating system gave no random bits.
 #[derive(Debug, thiserror::Error)]
@@ -20,27 +20,38 @@ pub(crate) struct Secret([u8; BYTES]);
 pub struct NoRandom;
 
 impl Secret {
-    pub(crate) fn new() -> Result<Self, NoRandom> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`NoRandom`]
+    pub fn new() -> Result<Self, NoRandom> {
         let mut bytes = [0; BYTES];
         rand::fill(&mut bytes).map_err(|_| NoRandom)?;
         Ok(Self(bytes))
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads its text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// As it stands in a cookie or an address.
+    #[must_use]
+    pub fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    pub(crate) fn hash(&self) -> SecretHash {
+    /// What is kept of it.
+    #[must_use]
+    pub fn hash(&self) -> SecretHash {
         sha256(&self.0)
     }
 
     /// Something that only the holder of this secret can make again: the nonce, the PKCE verifier and the form's mark
     /// of a session are made anew from its cookie and stored nowhere.
-    pub(crate) fn derive(&self, use_: &str, of: &str) -> SecretString {
+    #[must_use]
+    pub fn derive(&self, use_: &str, of: &str) -> SecretString {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let tag = hmac::sign(&key, format!("{use_} {of}").as_bytes());
         URL_SAFE_NO_PAD.encode(tag).into()
@@ -54,7 +65,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> SecretHash {
 }
 
 /// PKCE's challenge of a verifier, method S256 (RFC 7636).
-pub(crate) fn challenge(verifier: &str) -> String {
+#[must_use]
+pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes()))
 }
 

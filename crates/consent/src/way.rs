@@ -73,7 +73,8 @@ impl Way<'_> {
         let bad = |fault: id_token::TokenFault| Fault::IdToken(fault.code());
         let token = redeemed.id_token.expose_secret();
         let kid = id_token::key_name(token).map_err(bad)?;
-        let keys = self.app.keys.with(&self.app.sign_in, &discovery.jwks_uri, &kid).await;
+        let keys =
+            self.app.keys.with(&discovery.jwks_uri, &kid, self.app.sign_in.keys(&discovery.jwks_uri)).await;
         let keys = keys.map_err(|error| asked_in_vain(&error))?;
         let nonce = self.session.secret.derive("nonce", state);
         let expected = Expected {

@@ -3,6 +3,8 @@
 //! Every decision here is a function of `(state, event or snapshot, now)` that returns a value the services carry
 //! out. What is *not* here: anything that waits, reads a table or talks to Microsoft.
 
+pub mod account_state;
+pub mod audit;
 pub mod authorization;
 pub mod coverage;
 pub mod eligible;
@@ -16,6 +18,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod quarantine;
+pub mod roles;
 pub mod snapshot;
 pub mod wanted;
 pub mod window;

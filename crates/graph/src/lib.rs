@@ -19,6 +19,8 @@ mod credential;
 mod directory;
 mod error;
 mod exchange;
+mod fetch;
+mod issuer;
 mod ledger;
 mod login_gate;
 mod metrics;
@@ -44,6 +46,7 @@ pub use client::{Graph, Now, TenantClient};
 pub use config::{AppCredential, ConfigError, GraphConfig, RetryPolicy};
 pub use directory::{AssignedPlan, CapabilityStatus, Organization, User, VerifiedDomain};
 pub use error::{Effect, ErrorClass, GraphError, RequestIds, Unusable};
+pub use issuer::{Issuer, IssuerConfig};
 pub use ledger::{CUT, EASE, EASE_PAUSE, FLOOR, Ledger, LocalLedger, Offer, RECOVERY_PER_S, ScopeId, Terms};
 pub use model::{
     AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, HeldNumber, NumberAssignment,

@@ -5,19 +5,15 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 use url::Url;
 use uuid::Uuid;
 
-use crate::config::{ConfigError, is_loopback};
+use crate::config::ConfigError;
+use crate::fetch::Fetch;
 use crate::open::null_as_default;
-
-/// Largest answer accepted. Microsoft's own key sets have some 20 kB.
-const BODY_LIMIT: usize = 256 * 1024;
 
 /// Where people sign in, and as which app.
 #[derive(Debug, Clone)]
@@ -39,7 +35,7 @@ pub struct SignInConfig {
 /// The client of the sign-in. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SignIn {
-    http: reqwest::Client,
+    fetch: Fetch,
     config: SignInConfig,
 }
 
@@ -143,24 +139,8 @@ impl SignIn {
     /// # Errors
     /// A root certificate that cannot be used.
     pub fn new(config: SignInConfig) -> Result<Self, ConfigError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("tandem/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(config.request_timeout)
-            // people sign in rarely, and a connection that Microsoft is about to close must not cost them a sign-in
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never());
-        if is_loopback(&config.authority) {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = &config.extra_root_pem {
-            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|source| ConfigError::Http { source })?;
-            builder = builder.tls_certs_merge(roots);
-        }
-        let http = builder.build().map_err(|source| ConfigError::Http { source })?;
-        Ok(Self { http, config })
+        let fetch = Fetch::new(&config.authority, config.request_timeout, config.extra_root_pem.as_deref())?;
+        Ok(Self { fetch, config })
     }
 
     /// The settings.
@@ -176,7 +156,7 @@ impl SignIn {
     pub async fn discover(&self, tenant: &str) -> Result<Discovery, SignInError> {
         let what = "Microsoft login's description";
         let url = self.login(&[tenant, "v2.0", ".well-known", "openid-configuration"]);
-        let found: Discovery = self.get(what, url, None).await?;
+        let found: Discovery = self.fetch.get(what, url, None).await?;
         for url in [&found.authorization_endpoint, &found.token_endpoint, &found.jwks_uri] {
             if url.origin() != self.config.authority.origin() {
                 return Err(SignInError::ForeignAddress { url: url.clone() });
@@ -194,7 +174,7 @@ impl SignIn {
         struct Set {
             keys: Vec<PublishedKey>,
         }
-        Ok(self.get::<Set>("Microsoft login's keys", at.clone(), None).await?.keys)
+        Ok(self.fetch.get::<Set>("Microsoft login's keys", at.clone(), None).await?.keys)
     }
 
     /// The address of the page on which an administrator consents to `app` in exactly this tenant.
@@ -234,7 +214,7 @@ impl SignIn {
             ("code_verifier", verifier.expose_secret()),
             ("redirect_uri", redirect.as_str()),
         ];
-        let answer: Answer = self.send(what, self.http.post(at.clone()).form(&form)).await?;
+        let answer: Answer = self.fetch.send(what, self.fetch.post(at, &form)).await?;
         Ok(Redeemed {
             id_token: answer.id_token,
             access_token: answer.access_token,
@@ -249,7 +229,7 @@ impl SignIn {
     pub async fn me(&self, token: &SecretString) -> Result<Me, SignInError> {
         let mut url = self.graph("me");
         url.set_query(Some("$select=id,userPrincipalName,userType"));
-        self.get("Microsoft Graph", url, Some(token)).await
+        self.fetch.get("Microsoft Graph", url, Some(token)).await
     }
 
     /// Templates of the directory roles that the person holds now.
@@ -267,7 +247,7 @@ impl SignIn {
             role_template_id: Option<Uuid>,
         }
         let url = self.graph("me/transitiveMemberOf/microsoft.graph.directoryRole");
-        let roles: Roles = self.get("Microsoft Graph", url, Some(token)).await?;
+        let roles: Roles = self.fetch.get("Microsoft Graph", url, Some(token)).await?;
         Ok(roles.value.into_iter().filter_map(|role| role.role_template_id).collect())
     }
 
@@ -284,56 +264,4 @@ impl SignIn {
         url.set_path(&format!("v1.0/{path}"));
         url
     }
-
-    async fn get<T: DeserializeOwned>(
-        &self,
-        what: &'static str,
-        url: Url,
-        token: Option<&SecretString>,
-    ) -> Result<T, SignInError> {
-        let mut request = self.http.get(url).header(ACCEPT, "application/json");
-        if let Some(token) = token {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
-                .map_err(|_| SignInError::Unreadable { what })?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        }
-        self.send(what, request).await
-    }
-
-    async fn send<T: DeserializeOwned>(
-        &self,
-        what: &'static str,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, SignInError> {
-        // the address may hold what is nobody's business, and the error is logged
-        let unreachable =
-            |error: reqwest::Error| SignInError::Unreachable { what, source: error.without_url() };
-        let mut response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + part.len() > BODY_LIMIT {
-                return Err(SignInError::Unreadable { what });
-            }
-            body.extend_from_slice(&part);
-        }
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|_| SignInError::Unreadable { what });
-        }
-        let told: Told = serde_json::from_slice(&body).unwrap_or_default();
-        let error = match told.error {
-            serde_json::Value::String(error) => error,
-            graph => graph["code"].as_str().unwrap_or_default().to_owned(),
-        };
-        Err(SignInError::Refused { what, status: status.as_u16(), error, codes: told.error_codes })
-    }
-}
-
-/// Login's error is a text, Graph's is an object with a code.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Told {
-    error: serde_json::Value,
-    error_codes: Vec<u32>,
 }

@@ -81,6 +81,7 @@ impl World {
                 consents: vec![ConsentSpec { app_id: DEMO_APP, ..ConsentSpec::default() }],
                 ..TenantSpec::default()
             }],
+            provider: None,
             settings: None,
         }
     }

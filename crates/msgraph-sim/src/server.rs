@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::clock::Now;
 use crate::model::ModelError;
 use crate::pipeline::{self, Closed, Scheme};
+use crate::provider;
 use crate::state::State;
 use crate::switchboard;
 use crate::tls::{self, TlsError};
@@ -88,6 +89,7 @@ impl Sim {
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let router = Router::new()
             .nest_service("/_sim", switchboard::http::router(state.clone()))
+            .nest_service("/provider", provider::router(state.clone()))
             .fallback(pipeline::entry)
             .with_state(state.clone());
         let task = tokio::spawn(serve(listener, acceptor, router, state.clone(), Scheme(scheme)));

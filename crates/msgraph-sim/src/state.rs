@@ -15,6 +15,7 @@ use crate::model::apps::App;
 use crate::model::numbers::{self, Number};
 use crate::model::voice::PolicyRef;
 use crate::model::{ModelError, Tenant};
+use crate::provider::Provider;
 use crate::settings::Settings;
 use crate::switchboard::faults::Faults;
 use crate::switchboard::log::RequestLog;
@@ -34,6 +35,7 @@ pub(crate) struct State {
     pub(crate) faults: Mutex<Faults>,
     pub(crate) log: Mutex<RequestLog>,
     pub(crate) throttle: Mutex<Throttle>,
+    pub(crate) provider: Mutex<Provider>,
     closing: watch::Sender<bool>,
 }
 
@@ -50,6 +52,7 @@ impl State {
             faults: Mutex::default(),
             log: Mutex::default(),
             throttle: Mutex::default(),
+            provider: Mutex::default(),
             closing: watch::channel(false).0,
         }
     }
@@ -101,6 +104,9 @@ impl State {
     pub(crate) fn load(&self, world: World, now: Now) -> Result<(), ModelError> {
         if let Some(settings) = world.settings {
             *write(&self.settings) = Arc::new(settings);
+        }
+        if let Some(provider) = world.provider {
+            lock(&self.provider).spec = provider;
         }
         for app in world.apps {
             self.put_app(App::new(app)?);

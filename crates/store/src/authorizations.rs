@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tandem_domain::authorization::{AuthorizationState, Reason, Standing};
-use tandem_domain::{AccountId, TenantId};
+use tandem_domain::{AccountId, ObjectId, TenantId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,6 +15,8 @@ use crate::sql::statements;
 use crate::{Store, StoreError, Tx};
 
 statements! {
+    /// Names the Global Administrator of a tenant that was bound without one.
+    LINK_ADMIN = "update vault.authorizations set admin_oid = $2, admin_name = $3 where account_id = $1 and admin_oid is null";
     /// The authorization of an account, locked.
     LOCK = "select account_id, tenant_id, client_id, state, reason from vault.authorizations where account_id = $1 for update";
     /// Stores what it is worth now.
@@ -324,4 +326,21 @@ pub async fn take_probe(
         .await
         .map_err(failed)?;
     Ok(tenant.map(TenantId))
+}
+
+/// Names the Global Administrator of a tenant that was bound without one. It gives nothing by itself: each sign-in has to
+/// show the role.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn link_admin(
+    tx: &mut Tx,
+    account: AccountId,
+    oid: ObjectId,
+    name: &str,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query(LINK_ADMIN).bind(account.0).bind(oid.0).bind(name);
+    query.execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
 }

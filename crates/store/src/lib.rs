@@ -25,12 +25,14 @@ pub mod intents;
 pub mod log;
 pub mod log_read;
 pub mod log_rollups;
+pub mod log_text;
 pub mod looks;
 pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
 pub mod parking;
 pub mod pbx;
+pub mod portal;
 pub mod previews;
 pub mod quarantine;
 pub mod rates;
@@ -83,6 +85,13 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::profiles::STATEMENTS,
         pbx::deletions::STATEMENTS,
         pbx::push::STATEMENTS,
+        portal::audit::STATEMENTS,
+        portal::changes::STATEMENTS,
+        portal::idempotency::STATEMENTS,
+        portal::overview::STATEMENTS,
+        portal::people::STATEMENTS,
+        portal::sessions::STATEMENTS,
+        portal::visits::STATEMENTS,
         rates::STATEMENTS,
         claims::STATEMENTS,
         intents::STATEMENTS,

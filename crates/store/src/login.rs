@@ -14,14 +14,23 @@ pub enum Login {
     SyncLog,
     /// People-facing work, one account at a time.
     Portal,
+    /// What the portal looks up over many accounts; it writes nothing.
+    PortalFleet,
     /// The provider's operators at a terminal.
     Operator,
 }
 
 impl Login {
     /// All logins.
-    pub const ALL: [Self; 6] =
-        [Self::Detector, Self::Debouncer, Self::TeamsSync, Self::SyncLog, Self::Portal, Self::Operator];
+    pub const ALL: [Self; 7] = [
+        Self::Detector,
+        Self::Debouncer,
+        Self::TeamsSync,
+        Self::SyncLog,
+        Self::Portal,
+        Self::PortalFleet,
+        Self::Operator,
+    ];
 
     /// Name of the PostgreSQL role.
     #[must_use]
@@ -32,6 +41,7 @@ impl Login {
             Self::TeamsSync => "tandem_teams_sync",
             Self::SyncLog => "tandem_sync_log",
             Self::Portal => "tandem_portal",
+            Self::PortalFleet => "tandem_portal_fleet",
             Self::Operator => "tandem_operator",
         }
     }

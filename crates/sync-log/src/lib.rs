@@ -12,7 +12,6 @@ mod fold;
 mod housekeeper;
 mod keeper;
 mod metrics;
-pub mod text;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ pub(crate) mod check;
 mod common;
 mod lateness;
 mod microsoft;
+mod portal;
 mod roles;
 mod sign_in;
 mod vault;
@@ -24,6 +25,7 @@ use tandem_teams_sync::TeamsSyncSettings;
 pub(crate) use common::{BusSection, DatabaseSection, TelemetrySection};
 pub(crate) use lateness::{after_due, longest_max_wait};
 pub(crate) use microsoft::MicrosoftSection;
+pub(crate) use portal::PortalSection;
 use roles::{DebouncerSection, SyncLogSection, TeamsSyncSection};
 pub(crate) use sign_in::SignInSection;
 pub(crate) use vault::VaultSection;
@@ -71,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) sign_in: Option<SignInSection>,
     /// Where the sealing keys are.
     pub(crate) vault: VaultSection,
+    /// Where people come in; none where no portal runs.
+    pub(crate) portal: Option<PortalSection>,
     /// The detector.
     pub(crate) detector: DetectorConfig,
     /// The debouncer.
@@ -81,13 +85,14 @@ pub(crate) struct Config {
     pub(crate) sync_log: SyncLogSettings,
 }
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "database",
     "bus",
     "telemetry",
     "microsoft",
     "sign_in",
     "vault",
+    "portal",
     "detector",
     "debouncer",
     "teams_sync",
@@ -121,6 +126,11 @@ impl Config {
         } else {
             None
         };
+        let mut portal: Option<PortalSection> = if sections.contains_key("portal") {
+            config::section(&sections, "portal", &mut errors)
+        } else {
+            None
+        };
         let vault: Option<VaultSection> = config::section(&sections, "vault", &mut errors);
         let mut detector: Option<DetectorConfig> = config::section(&sections, "detector", &mut errors);
         let debouncer: Option<DebouncerSection> = config::section(&sections, "debouncer", &mut errors);
@@ -139,6 +149,9 @@ impl Config {
         }
         if let Some(sign_in) = &sign_in {
             sign_in.check(has_microsoft, &mut errors);
+        }
+        if let Some(portal) = &mut portal {
+            portal.check(folder, &mut errors);
         }
         if let Some(detector) = &mut detector {
             roles::resolve_detector(detector, folder);
@@ -177,6 +190,7 @@ impl Config {
             microsoft,
             sign_in,
             vault,
+            portal,
             detector,
             debouncer,
             teams_sync,

@@ -54,8 +54,7 @@ pub(crate) async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exi
 /// The files that the configuration names.
 fn secrets(config: &Config, findings: &mut Findings) {
     let mut errors = ConfigErrors::new();
-    let roles: Vec<Role> =
-        Role::ALL.into_iter().filter(|role| *role != Role::TeamsSync || config.microsoft.is_some()).collect();
+    let roles = Role::configured(config);
     if let Err(error) = Prepared::collect(config, &roles, &mut errors) {
         findings.error("config", format!("{error:#}"), "correct the configuration");
     }

@@ -1,6 +1,7 @@
 //! The one binary: every role, and the operators' commands.
 
 mod accounts;
+mod audit;
 mod config;
 mod demo;
 mod doctor;
@@ -11,6 +12,7 @@ mod looks;
 mod migrate;
 mod operator;
 mod pages;
+mod people;
 mod private;
 mod run;
 mod screen;
@@ -66,6 +68,12 @@ enum Command {
     /// The keys that secrets are sealed with
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Records of what people did
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// People who sign in to the portal
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// Sources of PBX users
     #[command(subcommand)]
     Sources(sources::SourcesCommand),
@@ -111,6 +119,8 @@ async fn entry(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Accounts(command) => accounts::run(command, &load()?).await,
         Command::Jobs(command) => jobs::run(command, &load()?).await,
         Command::Keys(command) => keys::run(command, &load()?).await,
+        Command::Audit(command) => audit::run(command, &load()?).await,
+        Command::People(command) => people::run(command, &load()?).await,
         Command::Sources(command) => sources::run(command, &load()?).await,
         Command::Tenant(command) => tenant::run(command, &load()?).await,
         Command::Up(args) => up::run(args).await,

@@ -1,6 +1,7 @@
 //! `tandem run`: one role, or all of them, in one process.
 
 mod database;
+mod portal;
 mod prepared;
 
 use std::net::SocketAddr;
@@ -25,13 +26,15 @@ pub(crate) use prepared::{Prepared, Role};
 pub(crate) struct Running {
     /// Where pushes are taken.
     pub(crate) push: Option<SocketAddr>,
+    /// Where people are let in.
+    pub(crate) portal: Option<SocketAddr>,
 }
 
 /// Options of `tandem run`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// What to run
-    #[arg(value_parser = parse_roles, value_name = "all|detector|debouncer|teams-sync|sync-log")]
+    #[arg(value_parser = parse_roles, value_name = "all|detector|debouncer|teams-sync|sync-log|portal")]
     roles: Roles,
     /// Serve health and metrics here instead of where the configuration says; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS")]
@@ -49,14 +52,18 @@ fn parse_roles(text: &str) -> Result<Roles, String> {
     }
     let role = Role::ALL.into_iter().find(|role| role.name() == text);
     role.map(|role| Roles(vec![role]))
-        .ok_or_else(|| "one of all, detector, debouncer, teams-sync, sync-log".to_owned())
+        .ok_or_else(|| "one of all, detector, debouncer, teams-sync, sync-log, portal".to_owned())
 }
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: RunArgs, config: &Config) -> anyhow::Result<lifecycle::Exit> {
     args.failpoints.arm(config)?;
-    let Roles(roles) = &args.roles;
-    let prepared = Prepared::new(config, roles)?;
+    let Roles(roles) = args.roles;
+    // where all run in one process, nobody has to be let in
+    let all = roles.len() > 1;
+    let kept = |role: &Role| !all || *role != Role::Portal || config.portal.is_some();
+    let roles: Vec<Role> = roles.into_iter().filter(kept).collect();
+    let prepared = Prepared::new(config, &roles)?;
     let interrupts = Interrupts::signals().context("catch signals")?;
     let service = match roles.as_slice() {
         [role] => format!("tandem-{}", role.name()),
@@ -116,6 +123,23 @@ pub(crate) async fn start(ctx: &Ctx, prepared: &Prepared) -> anyhow::Result<Runn
     let stores: Vec<Store> = prepared.stores();
     let first = &stores.first().context("no role to run")?.clone();
     database::ready(ctx, first).await?;
+    // the portal writes requests, which are found without being announced: alone, it needs no broker
+    let shared = match prepared.roles.as_slice() {
+        [Role::Portal] => None,
+        _ => Some(shared(ctx, prepared, first).await?),
+    };
+    let mut running = Running { push: None, portal: None };
+    for (role, store) in prepared.roles.iter().zip(stores) {
+        start_role(ctx, prepared, *role, store, shared.as_ref(), &mut running).await?;
+        tracing::info!(role = role.name(), "role started");
+    }
+    database::watch(ctx, first);
+    starting.ok();
+    Ok(running)
+}
+
+/// What the roles of a process share.
+async fn shared(ctx: &Ctx, prepared: &Prepared, first: &Store) -> anyhow::Result<Shared> {
     let streams = settings::all_streams(&prepared.subjects, prepared.replicas);
     let bus = Bus::connect(ctx, prepared.bus.clone(), streams).await?;
     // one relay serves all roles of the process, through the login of one of them
@@ -124,15 +148,7 @@ pub(crate) async fn start(ctx: &Ctx, prepared: &Prepared) -> anyhow::Result<Runn
         Some(graph) => Some(Graph::new(graph.clone(), now(ctx))?),
         None => None,
     };
-    let shared = Shared { bus, bell, subjects: prepared.subjects.clone(), graph };
-    let mut push = None;
-    for (role, store) in prepared.roles.iter().zip(stores) {
-        push = start_role(ctx, prepared, *role, store, &shared).await?.or(push);
-        tracing::info!(role = role.name(), "role started");
-    }
-    database::watch(ctx, first);
-    starting.ok();
-    Ok(Running { push })
+    Ok(Shared { bus, bell, subjects: prepared.subjects.clone(), graph })
 }
 
 struct Shared {
@@ -153,15 +169,21 @@ async fn start_role(
     prepared: &Prepared,
     role: Role,
     store: Store,
-    shared: &Shared,
-) -> anyhow::Result<Option<SocketAddr>> {
-    let Shared { bus, bell, subjects, graph } = shared;
+    shared: Option<&Shared>,
+    running: &mut Running,
+) -> anyhow::Result<()> {
+    if role == Role::Portal {
+        let portal = prepared.portal.as_ref().context("the portal is not prepared")?;
+        running.portal = Some(portal.start(ctx, store).await?);
+        return Ok(());
+    }
+    let Shared { bus, bell, subjects, graph } = shared.context("the roles have no broker")?;
     let (bus, bell, subjects) = (bus.clone(), bell.clone(), subjects.clone());
     match role {
         Role::Detector => {
             let parts = tandem_detector::Parts { store, subjects, bell };
             let settings = prepared.detector.as_ref().context("the detector is not prepared")?;
-            return Ok(tandem_detector::start(ctx, &parts, settings).await?.push);
+            running.push = tandem_detector::start(ctx, &parts, settings).await?.push;
         }
         Role::Debouncer => {
             let parts = tandem_debouncer::Parts { store, bus, subjects, bell };
@@ -177,6 +199,7 @@ async fn start_role(
             let parts = tandem_sync_log::Parts { store, bus, subjects };
             tandem_sync_log::start(ctx, &parts, &prepared.sync_log);
         }
+        Role::Portal => {}
     }
-    Ok(None)
+    Ok(())
 }

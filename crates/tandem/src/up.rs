@@ -46,8 +46,7 @@ async fn with(
     private.follow_ports(&file)?;
     let config = Config::load(&file)?;
     migrate::run(&config).await?;
-    let roles: Vec<Role> =
-        Role::ALL.into_iter().filter(|role| *role != Role::TeamsSync || config.microsoft.is_some()).collect();
+    let roles = Role::configured(&config);
     if config.microsoft.is_none() {
         screen::note("teams-sync does not run: the configuration has no section [microsoft] yet");
     }
@@ -60,6 +59,9 @@ async fn with(
         Ok(running) => {
             if let Some(push) = running.push {
                 screen::note(&format!("taking pushes at http://{push}"));
+            }
+            if let Some(portal) = running.portal {
+                screen::note(&format!("letting people in at http://{portal}"));
             }
             screen::note(&format!("ready; health and metrics at http://{health}; Ctrl-C stops everything"));
             let waiting = interrupts.take().context("signals are caught once")?;

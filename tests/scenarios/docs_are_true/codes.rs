@@ -16,6 +16,7 @@ const UNDO: &str = include_str!("../../../crates/teams-sync/src/undo.rs");
 const WHO: &str = include_str!("../../../crates/teams-sync/src/who.rs");
 const VAULT: &str = include_str!("../../../crates/vault/src/error.rs");
 const FAULTS: &str = include_str!("../../../crates/consent/src/fault.rs");
+const PORTAL: &str = include_str!("../../../crates/portal/src/fault.rs");
 const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
 const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
@@ -35,7 +36,7 @@ fn every_code_is_explained() {
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
     let sources = [
         STEPS, EXPLAINED, JOBS, JOB_ERRORS, ORDERS, REQUESTS, LOOKS, RESULTS, UNDO, WHO, VAULT, FAULTS,
-        ID_TOKENS, PROOFS,
+        PORTAL, ID_TOKENS, PROOFS,
     ]
     .into_iter();
     let literals = sources.flat_map(|source| {

@@ -14,10 +14,11 @@ mod id_token;
 pub(crate) mod keys;
 mod keyset;
 mod logout;
-mod pages;
+pub(crate) mod pages;
 mod people;
 mod redeem;
 mod redirect;
+
 mod refresh;
 pub(crate) mod scopes;
 pub(crate) mod token;
@@ -34,6 +35,16 @@ use crate::reply::Reply;
 use crate::state::State;
 use crate::switchboard::changes::LoginChange;
 use crate::util::lock;
+
+/// Whether a redirect URI is the registered one, or covered by it.
+pub(crate) fn redirect_matches(registered: &str, uri: &str) -> bool {
+    redirect::matches(registered, uri)
+}
+
+/// Sends the browser back to an address that was compared with a registered one.
+pub(crate) fn send_back(uri: &str, fields: &[(&str, String)]) -> Reply {
+    redirect::back(uri, redirect::Mode::Query, fields)
+}
 
 /// What a login address stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ button:hover,button:focus-visible,input:focus-visible{outline:2px solid var(--ac
 small{opacity:.8}.problem{border-left:.3rem solid #c5221f;padding-left:.8rem}\
 footer{margin-top:2rem;border-top:1px solid var(--line)}";
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -42,11 +42,14 @@ fn escape(text: &str) -> String {
     out
 }
 
-fn page(status: u16, title: &str, body: &str) -> Reply {
+const MICROSOFT: &str = "Simulated Microsoft sign-in.";
+
+/// A page that says whose it is.
+pub(crate) fn page(status: u16, title: &str, body: &str, whose: &str) -> Reply {
     let text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head>\n\
-         <body><main><h1>{title}</h1>\n{body}<footer><p><small>Simulated Microsoft sign-in. No password is asked for, \
+         <body><main><h1>{title}</h1>\n{body}<footer><p><small>{whose} No password is asked for, \
          and nothing here reaches Microsoft.</small></p></footer></main></body></html>\n",
         title = escape(title),
     );
@@ -58,17 +61,18 @@ fn page(status: u16, title: &str, body: &str) -> Reply {
 }
 
 /// A refusal without a way back.
-pub(super) fn problem(description: &str) -> Reply {
+pub(crate) fn problem(description: &str) -> Reply {
     page(
         400,
         "Sign-in is not possible",
         &format!("<p class=\"problem\" role=\"alert\">{}</p>\n", escape(description)),
+        MICROSOFT,
     )
 }
 
 /// Says that the person is signed out.
 pub(super) fn signed_out() -> Reply {
-    page(200, "You signed out", "<p>You can close this window.</p>\n")
+    page(200, "You signed out", "<p>You can close this window.</p>\n", MICROSOFT)
 }
 
 /// Hands the fields over by a form that submits itself, as `response_mode=form_post` asks for.
@@ -81,7 +85,7 @@ pub(super) fn form_post(to: &Url, fields: &[(&str, String)]) -> Reply {
     body.push_str("<button type=\"submit\">Continue</button></form>\n<script>document.getElementById('back').submit()</script>\n");
     // the one page with a script
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-    page(200, "Back to the application", &body).with("Content-Security-Policy", policy)
+    page(200, "Back to the application", &body, MICROSOFT).with("Content-Security-Policy", policy)
 }
 
 fn choices(state: &State, asked: &Asked<'_>, front: &Front, verb: &str, deny: &str) -> String {
@@ -142,7 +146,7 @@ pub(super) fn sign_in(state: &State, asked: &Asked<'_>, front: &Front, error: Op
     let scopes = front.param("scope").unwrap_or_default();
     body.push_str(&list("It asks for", scopes.split_whitespace()));
     body.push_str(&choices(state, asked, front, "Sign in", "Deny"));
-    page(status, "Pick a person", &body)
+    page(status, "Pick a person", &body, MICROSOFT)
 }
 
 /// Permissions requested, and who accepts them.
@@ -171,5 +175,5 @@ pub(super) fn consent(
     body.push_str(&list("As itself, without a person", roles.iter().map(String::as_str)));
     body.push_str(&list("On behalf of a person who signs in", wanted.graph.iter().map(String::as_str)));
     body.push_str(&choices(state, asked, front, "Accept", "Cancel"));
-    page(status, "Permissions requested", &body)
+    page(status, "Permissions requested", &body, MICROSOFT)
 }

@@ -46,7 +46,7 @@ pub(crate) fn platform(app: &App, uri: &str) -> Option<Platform> {
 
 /// Compares as Entra does: exactly, but for the port of `http` addresses on the local machine. A registered path that
 /// ends in `/*` stands for every path below it.
-fn matches(registered: &str, uri: &str) -> bool {
+pub(super) fn matches(registered: &str, uri: &str) -> bool {
     let (Ok(want), Ok(got)) = (Url::parse(registered), Url::parse(uri)) else { return false };
     let local = want.scheme() == "http" && matches!(want.host_str(), Some("localhost" | "127.0.0.1"));
     let path = match want.path().strip_suffix("/*") {

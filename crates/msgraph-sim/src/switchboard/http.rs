@@ -16,6 +16,7 @@ use super::tenants;
 use crate::clock::Now;
 use crate::model::apps::App;
 use crate::model::{ModelError, roles};
+use crate::provider::ProviderSpec;
 use crate::settings::Settings;
 use crate::state::State;
 use crate::util::{lock, merge, write};
@@ -46,6 +47,12 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Replaces the provider's issuer.
+async fn put_provider(Shared(state): Shared<Arc<State>>, Json(spec): Json<ProviderSpec>) -> Answer {
+    lock(&state.provider).spec = spec;
+    Ok(Json(json!({})))
+}
+
 /// Result of a switchboard handler.
 pub(crate) type Answer = Result<Json<Value>, Refused>;
 
@@ -55,6 +62,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/health", get(async || Json(json!({ "status": "ok" }))))
         .route("/world", get(world).put(load))
         .route("/apps/{app}", put(put_app).get(get_app))
+        .route("/provider", put(put_provider))
         .route("/settings", get(settings).patch(patch_settings))
         .route("/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/faults/{id}", delete(remove_fault))

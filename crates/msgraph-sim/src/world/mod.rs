@@ -9,6 +9,7 @@ pub use apps::{AppSpec, ConsentSpec, DEFAULT_ROLES, FederatedSpec, MembershipCla
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, uuid};
 
+use crate::provider::ProviderSpec;
 use crate::settings::Settings;
 
 /// The service plan behind Teams Phone for people.
@@ -26,6 +27,8 @@ pub struct World {
     pub apps: Vec<AppSpec>,
     /// Customers' directories.
     pub tenants: Vec<TenantSpec>,
+    /// Replaces the provider's issuer if present.
+    pub provider: Option<ProviderSpec>,
     /// Replaces the settings if present.
     pub settings: Option<Settings>,
 }

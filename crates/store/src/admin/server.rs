@@ -115,7 +115,8 @@ pub fn needed_tables(login: Login) -> &'static [&'static str] {
             &["queue.jobs", "sync.users", "sync.intents", "vault.authorizations", "admin.mappings"]
         }
         Login::SyncLog => &["queue.events", "log.jobs", "log.steps", "log.rollups"],
-        Login::Portal => &["admin.accounts", "admin.mappings", "log.jobs"],
+        Login::Portal => &["admin.accounts", "admin.mappings", "admin.sessions", "admin.people", "log.jobs"],
+        Login::PortalFleet => &["admin.accounts", "admin.memberships", "vault.authorizations", "queue.jobs"],
         Login::Operator => {
             &["admin.accounts", "admin.mappings", "vault.authorizations", "log.jobs", "pbx.sources"]
         }

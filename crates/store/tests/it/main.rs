@@ -1,5 +1,6 @@
 //! Tests of the store against a real PostgreSQL.
 
+mod audit;
 mod authorizations;
 mod change;
 mod database;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tandem_domain::job::{JobScope, JobState, JobType};
 use tandem_domain::{JobId, PbxUserId};
 use tandem_store::log_read::{JobRow, StepRow};
-use tandem_sync_log::text;
+use tandem_store::log_text as text;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;

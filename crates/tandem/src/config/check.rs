@@ -16,17 +16,27 @@ use crate::screen;
 pub(crate) enum ConfigCommand {
     /// Tell every mistake in the configuration and in the files it names; nothing is connected
     Check,
+    /// Print who may do what, as docs/roles.md has it
+    Roles,
+    /// Print the OpenAPI document of the REST API, as docs/openapi.json has it
+    Openapi,
 }
 
 pub(crate) fn run(command: &ConfigCommand, file: &Path) -> anyhow::Result<ExitCode> {
-    let ConfigCommand::Check = command;
+    match command {
+        ConfigCommand::Check => {}
+        ConfigCommand::Roles => {
+            screen::line(tandem_domain::roles::document().trim_end());
+            return Ok(ExitCode::SUCCESS);
+        }
+        ConfigCommand::Openapi => {
+            screen::line(tandem_portal::openapi().trim_end());
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let config = Config::load(file)?;
     let mut errors = ConfigErrors::new();
-    let roles: Vec<Role> = Role::ALL
-        .into_iter()
-        // a file without [microsoft] serves machines on which teams-sync does not run
-        .filter(|role| *role != Role::TeamsSync || config.microsoft.is_some())
-        .collect();
+    let roles = Role::configured(&config);
     let prepared = Prepared::collect(&config, &roles, &mut errors);
     errors.into_result().with_context(|| format!("use the configuration {}", file.display()))?;
     prepared?;

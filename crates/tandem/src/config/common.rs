@@ -285,6 +285,8 @@ pub(crate) struct HealthSection {
     pub(crate) teams_sync: SocketAddr,
     /// sync-log alone.
     pub(crate) sync_log: SocketAddr,
+    /// The portal alone.
+    pub(crate) portal: SocketAddr,
 }
 
 impl Default for HealthSection {
@@ -296,6 +298,7 @@ impl Default for HealthSection {
             debouncer: local(9472),
             teams_sync: local(9473),
             sync_log: local(9474),
+            portal: local(9475),
         }
     }
 }

@@ -9,7 +9,7 @@ use tandem_graph::{Graph, GraphConfig};
 use tandem_runtime::Ctx;
 use tandem_store::admin::accounts as stored;
 use tandem_store::admin::requests::{self, Ask};
-use tandem_store::{Store, windows};
+use tandem_store::{Store, authorizations, windows};
 use time::OffsetDateTime;
 use url::Url;
 
@@ -63,6 +63,10 @@ impl Cast {
             let mut tx = context.store.begin("demo.standing").await?;
             let stands = stored::standing(&mut tx, account.account).await? > 0;
             let job = auto_sync || stands;
+            // whoever bound a tenant by command was there without the customer; in the demo its administrator is known
+            let (oid, upn) = customer.global_admin();
+            authorizations::link_admin(&mut tx, account.account, oid, &upn).await?;
+            tx.commit().await?;
             watched.push(Watched { name: customer.name, account: account.account, auto_sync, job });
         }
         Ok(Self { store: context.store.clone(), accounts: watched, began, again })

@@ -58,6 +58,8 @@ struct Stage {
     sim: SimHandle,
     config: Config,
     health: std::net::SocketAddr,
+    /// Where people come in, once the roles run.
+    portal: Option<std::net::SocketAddr>,
 }
 
 /// Runs the command.
@@ -181,13 +183,13 @@ async fn set_up(data: &Path, ctx: &Ctx, telemetry: &Telemetry, screen: &Screen) 
         .await
         .context("go on with this data; `make clean-demo` removes it and the next start begins anew")?;
     let health = run::serve_health(ctx, health, telemetry.registry()).await?;
-    Ok(Stage { private, sim, config, health })
+    Ok(Stage { private, sim, config, health, portal: None })
 }
 
 /// Starts every role in this process.
-async fn start_roles(stage: &Stage, ctx: &Ctx, screen: &Screen) -> Result<()> {
+async fn start_roles(stage: &mut Stage, ctx: &Ctx, screen: &Screen) -> Result<()> {
     let prepared = Prepared::new(&stage.config, &Role::ALL)?;
-    screen.during("starting the roles", run::start(ctx, &prepared)).await?;
+    stage.portal = screen.during("starting the roles", run::start(ctx, &prepared)).await?.portal;
     let names = Role::ALL.map(Role::name).join(", ");
     screen.item(&format!("roles: {names}"));
     Ok(())
@@ -234,6 +236,21 @@ fn what_next(args: &DemoArgs, stage: &Stage, screen: &Screen) {
             screen.item(&format!("# {what}"));
         }
         screen.item(&format!("  {command}"));
+    }
+    if let Some(portal) = stage.portal {
+        screen.heading("The portal");
+        screen.item(&format!("http://localhost:{}", portal.port()));
+        screen.item("with Microsoft, pick a person of an account's own tenant:");
+        let customers = world::CUSTOMERS.iter().map(|customer| (customer.name, customer.domain));
+        for (name, domain) in customers {
+            screen.item(&format!("  gale@{domain}, Global Admin of {name}"));
+        }
+        screen.item("at the provider, pick one of:");
+        for (_, person, role, accounts) in world::PROVIDERS_PEOPLE {
+            let of =
+                if accounts.is_empty() { String::new() } else { format!(" of {}", accounts.join(" and ")) };
+            screen.item(&format!("  {person}, {}{of}", role.replace('_', " ")));
+        }
     }
     screen.line("");
     screen.item("Ctrl-C stops everything; the next start goes on with the same data.");

@@ -9,7 +9,7 @@ use msgraph_sim::{Sim, SimConfig, SimHandle};
 use tandem_graph::{AppCredential, CertificatePem};
 use tandem_runtime::config::secret_file;
 
-use super::world::{self, APP, SIGN_IN_APP, SOURCE};
+use super::world::{self, APP, PORTAL_CLIENT, SIGN_IN_APP, SOURCE};
 use super::{pbx, screen::Screen};
 use crate::private::{Private, quoted, write_once};
 
@@ -89,6 +89,7 @@ pub(super) async fn simulator(data: &Path, certificate: String) -> Result<SimHan
 pub(super) fn configuration(private: &Private, sim: &SimHandle) -> Result<SocketAddr> {
     let port = tandem_servers::free_port().context("choose a port for health and metrics")?;
     let health = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let portal = tandem_servers::free_port().context("choose a port for the portal")?;
     let microsoft = microsoft(&private.dir);
     let text = format!(
         r#"# Written by `tandem demo` at each start.
@@ -111,6 +112,17 @@ request_timeout = "4s"
 
 [sign_in]
 client_id = "{SIGN_IN_APP}"
+
+# the simulator plays the provider's own issuer, too
+[portal]
+listen = "127.0.0.1:{portal}"
+base = "http://localhost:{portal}"
+[portal.provider]
+issuer = "{sim}/provider"
+client_id = "{PORTAL_CLIENT}"
+role_claim = "role"
+account_claim = "accounts"
+roles = {{ operator = "operator", account_manager = "account_manager", account_admin = "account_admin" }}
 
 [detector]
 poll = "1s"

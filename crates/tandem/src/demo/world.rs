@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use msgraph_sim::{
-    AppSpec, ConsentSpec, MembershipClaims, PolicySpec, Settings, Span, TenantSpec, UserSpec, World,
+    AppSpec, ConsentSpec, MembershipClaims, PolicySpec, ProviderPerson, ProviderSpec, Settings, Span,
+    TenantSpec, UserSpec, World,
 };
-use tandem_domain::PbxUserId;
+use tandem_domain::{ObjectId, PbxUserId};
 use uuid::{Uuid, uuid};
 
 /// The provider's own application in every tenant.
@@ -122,6 +123,12 @@ impl Customer {
         })
     }
 
+    /// The Global Administrator of its tenant: object id and sign-in name.
+    pub(super) fn global_admin(&self) -> (ObjectId, String) {
+        let upn = format!("gale@{}", self.domain);
+        (ObjectId(Uuid::new_v5(&self.tenant, upn.as_bytes())), upn)
+    }
+
     /// The customer of this account name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         CUSTOMERS.iter().find(|customer| customer.name == name)
@@ -229,11 +236,38 @@ pub(super) fn world(certificate_pem: String) -> World {
             },
         ],
         tenants: CUSTOMERS.iter().map(Customer::tenant).chain([newcomer]).collect(),
+        provider: Some(provider()),
         settings: Some(Settings {
             operation_latency_ms: Span::Range(OPERATION_MS),
             request_latency_ms: Span::Range([10, 40]),
             ..Settings::default()
         }),
+    }
+}
+
+/// The client id of the portal at the demo provider's issuer.
+pub(super) const PORTAL_CLIENT: &str = "demo-portal";
+/// People of the demo provider and of its customers, by what their claims make of them.
+pub(super) const PROVIDERS_PEOPLE: [(&str, &str, &str, &[&str]); 4] = [
+    ("olga", "Olga Operator", "operator", &[]),
+    ("mia", "Mia Manager", "account_manager", &["alpha", "bravo"]),
+    ("adam", "Adam Admin", "account_admin", &["alpha"]),
+    ("cora", "Cora Admin", "account_admin", &["charlie"]),
+];
+
+fn provider() -> ProviderSpec {
+    let person = |(subject, name, role, accounts): (&str, &str, &str, &[&str])| ProviderPerson {
+        subject: subject.to_owned(),
+        name: name.to_owned(),
+        claims: [("role".to_owned(), role.into()), ("accounts".to_owned(), accounts.into())]
+            .into_iter()
+            .collect(),
+    };
+    ProviderSpec {
+        client_id: PORTAL_CLIENT.to_owned(),
+        client_secret: None,
+        redirect_uris: vec!["http://localhost/*".to_owned()],
+        people: PROVIDERS_PEOPLE.into_iter().map(person).collect(),
     }
 }
 

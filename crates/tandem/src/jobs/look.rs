@@ -130,7 +130,7 @@ pub(super) async fn show(operator: &Operator, id: JobId, output: Output) -> anyh
         screen::line(&format!("{title:<14}{}", screen::one_line(&value)));
     }
     screen::line("");
-    screen::line(tandem_sync_log::text::render(&job, &steps).trim_end());
+    screen::line(tandem_store::log_text::render(&job, &steps).trim_end());
     let known = steps.last().map_or(0, |step| step.number);
     if known < job.event_number {
         screen::note(&format!(

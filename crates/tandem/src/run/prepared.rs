@@ -16,6 +16,7 @@ use tandem_teams_sync::TeamsSyncSettings;
 use tandem_vault::Opener;
 use tandem_wire::Subjects;
 
+use super::portal::PortalPrepared;
 use crate::config::{self, Config};
 
 /// A role of the binary.
@@ -29,11 +30,25 @@ pub(crate) enum Role {
     TeamsSync,
     /// Keeps the record.
     SyncLog,
+    /// Lets people in.
+    Portal,
 }
 
 impl Role {
     /// All roles.
-    pub(crate) const ALL: [Self; 4] = [Self::Detector, Self::Debouncer, Self::TeamsSync, Self::SyncLog];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Detector, Self::Debouncer, Self::TeamsSync, Self::SyncLog, Self::Portal];
+
+    /// The roles that a configuration has sections for. A file without [microsoft] serves machines on which teams-sync
+    /// does not run, and one without [portal] those on which nobody signs in.
+    pub(crate) fn configured(config: &Config) -> Vec<Self> {
+        let there = |role: &Self| match role {
+            Self::TeamsSync => config.microsoft.is_some(),
+            Self::Portal => config.portal.is_some(),
+            _ => true,
+        };
+        Self::ALL.into_iter().filter(there).collect()
+    }
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -42,6 +57,7 @@ impl Role {
             Self::Debouncer => "debouncer",
             Self::TeamsSync => "teams-sync",
             Self::SyncLog => "sync-log",
+            Self::Portal => "portal",
         }
     }
 
@@ -52,6 +68,7 @@ impl Role {
             Self::Debouncer => Login::Debouncer,
             Self::TeamsSync => Login::TeamsSync,
             Self::SyncLog => Login::SyncLog,
+            Self::Portal => Login::Portal,
         }
     }
 }
@@ -69,6 +86,7 @@ pub(crate) struct Prepared {
     pub(super) debouncer: DebouncerSettings,
     pub(super) teams_sync: TeamsSyncSettings,
     pub(super) sync_log: SyncLogSettings,
+    pub(super) portal: Option<PortalPrepared>,
     database: DbConfig,
     passwords: Vec<(Login, SecretString)>,
 }
@@ -109,6 +127,8 @@ impl Prepared {
         } else {
             (None, None)
         };
+        let portal =
+            if roles.contains(&Role::Portal) { PortalPrepared::collect(config, errors) } else { None };
         Ok(Self {
             roles: roles.to_vec(),
             bus: config.bus.config(&client, errors),
@@ -120,6 +140,7 @@ impl Prepared {
             debouncer: config.debouncer.clone(),
             teams_sync: config.teams_sync.clone(),
             sync_log: config.sync_log.clone(),
+            portal,
             database: config.database.config(),
             passwords,
         })
@@ -141,6 +162,7 @@ impl Prepared {
             [Role::Debouncer] => health.debouncer,
             [Role::TeamsSync] => health.teams_sync,
             [Role::SyncLog] => health.sync_log,
+            [Role::Portal] => health.portal,
             _ => health.all,
         }
     }

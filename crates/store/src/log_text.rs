@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::log_read::{JobRow, StepRow};
 use serde_json::Value;
-use tandem_store::log_read::{JobRow, StepRow};
 use time::OffsetDateTime;
 
 /// All lines of a job.

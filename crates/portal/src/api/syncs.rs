@@ -1,0 +1,70 @@
+//! Asking for a sync.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Problem;
+use crate::fault::Fault;
+use crate::guard::InAccount;
+use crate::{App, work};
+
+/// What is asked for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSync {
+    /// Why; kept with the job.
+    #[serde(default)]
+    reason: String,
+}
+
+/// A sync that was asked for. It joins one that is running, or becomes a job in a moment.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Asked {
+    request_id: Uuid,
+}
+
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/syncs", tag = "jobs", request_body = NewSync,
+    params(("account" = String, Path, description = "Short name of the account"),
+        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
+        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    (status = 202, description = "The sync was asked for", body = Asked),
+    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "There is no stored authorization that works", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn ask(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Asked>), Fault> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let key = match (keys.next().and_then(|key| key.to_str().ok()), keys.next()) {
+        (Some(key), None) if (1..=200).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            key
+        }
+        _ => return Err(Fault::KeyMissing),
+    };
+    let json = headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    if json.is_none_or(|kind| kind.split(';').next() != Some("application/json")) {
+        return Err(Fault::BadInput("Content-Type", "is application/json"));
+    }
+    let new: NewSync =
+        serde_json::from_slice(&body).map_err(|_| Fault::BadInput("The body", "is { \"reason\": text }"))?;
+    if new.reason.chars().count() > 500 || new.reason.chars().any(char::is_control) {
+        return Err(Fault::BadInput("reason", "is one line of 500 characters at most"));
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
+    let request_id = work::ask_sync(&app, &inside, &format!("api {key}"), &hash, &new.reason).await?;
+    Ok((StatusCode::ACCEPTED, Json(Asked { request_id })))
+}

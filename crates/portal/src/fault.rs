@@ -1,0 +1,231 @@
+//! Everything that ends a request without what it asked for: the one place that says with which status, code and words.
+//! Pages show it as a page, the API as a problem document (RFC 9457). Inward causes go to the log and nowhere else.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tandem_consent::{LinkError, NoRandom};
+use tandem_domain::roles::Act;
+use tandem_graph::SignInError;
+use tandem_runtime::chain;
+use tandem_store::StoreError;
+
+/// Why a request ends here. Codes are stable and listed in `docs/codes.md`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nobody is signed in; a page goes on to this path afterwards.
+    SignInNeeded(String),
+    NotFound,
+    MethodNotAllowed,
+    WrongHost(String),
+    CrossSite,
+    FormStale,
+    TwoCookies,
+    /// What is wrong with which parameter or field.
+    BadInput(&'static str, &'static str),
+    TooLarge,
+    /// The role table refuses.
+    Refused(Act),
+    /// An operator has given no reason for being in this account.
+    VisitNeeded(String),
+    /// A sign-in that cannot be finished, with the code of why.
+    SignIn(&'static str),
+    /// Somebody without an account here; the name that was signed in.
+    NoAccount(String),
+    /// Somebody who has been shut out.
+    Disabled,
+    /// The issuer did not answer usefully.
+    LoginUnavailable,
+    /// There is no such sign-in here.
+    SignInOff,
+    NotAuthorized,
+    TeamsNeedsAutoSync,
+    ManualSyncOff,
+    KeyMissing,
+    KeyReused,
+    Unavailable,
+    Internal,
+}
+
+impl Fault {
+    /// The stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::SignInNeeded(_) => "sign_in_needed",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::WrongHost(_) => "wrong_host",
+            Self::CrossSite => "cross_site",
+            Self::FormStale => "form_stale",
+            Self::TwoCookies => "session_ambiguous",
+            Self::BadInput(..) => "bad_input",
+            Self::TooLarge => "too_large",
+            Self::Refused(_) => "role_missing",
+            Self::VisitNeeded(_) => "visit_needed",
+            Self::SignIn(code) => code,
+            Self::NoAccount(_) => "no_account",
+            Self::Disabled => "person_disabled",
+            Self::LoginUnavailable => "login_unavailable",
+            Self::SignInOff => "sign_in_off",
+            Self::NotAuthorized => "not_authorized",
+            Self::TeamsNeedsAutoSync => "teams_needs_auto_sync",
+            Self::ManualSyncOff => "manual_sync_off",
+            Self::KeyMissing => "idempotency_key_missing",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::SignInNeeded(_) => StatusCode::UNAUTHORIZED,
+            Self::NotFound | Self::SignInOff => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongHost(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::CrossSite
+            | Self::FormStale
+            | Self::Refused(_)
+            | Self::VisitNeeded(_)
+            | Self::NoAccount(_)
+            | Self::Disabled => StatusCode::FORBIDDEN,
+            Self::TwoCookies | Self::BadInput(..) | Self::SignIn(_) | Self::KeyMissing => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LoginUnavailable => StatusCode::BAD_GATEWAY,
+            Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => StatusCode::CONFLICT,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// In a few words.
+    pub(crate) fn title(&self) -> &'static str {
+        match self {
+            Self::SignInNeeded(_) => "You are not signed in",
+            Self::NotFound => "There is no such page",
+            Self::Refused(_) | Self::VisitNeeded(_) => "You may not do this",
+            Self::SignIn(_) | Self::TwoCookies => "The sign-in was not completed",
+            Self::NoAccount(_) => "You have no account here",
+            Self::Disabled => "You cannot sign in",
+            Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => "This sync cannot start",
+            Self::LoginUnavailable | Self::Unavailable | Self::Internal => "This did not work just now",
+            _ => "This request cannot be carried out",
+        }
+    }
+
+    /// What happened.
+    pub(crate) fn happened(&self) -> String {
+        match self {
+            Self::SignInNeeded(_) => {
+                "There is no sign-in, or it has ended: after 30 minutes without a click, and after 8 hours."
+                    .into()
+            }
+            Self::NotFound => "There is nothing at this address, or nothing that you may see.".into(),
+            Self::MethodNotAllowed => "The address was asked for in a way that it does not answer.".into(),
+            Self::WrongHost(right) => format!("The portal is at {right}; another name was asked for."),
+            Self::CrossSite => "Another web site sent your browser here with a form of its own.".into(),
+            Self::FormStale => "The form does not belong to the sign-in of this browser.".into(),
+            Self::TwoCookies => {
+                "Your browser sent two cookies of the same name, and it cannot be told which is right.".into()
+            }
+            Self::BadInput(field, why) => format!("{field} {why}."),
+            Self::TooLarge => "More was sent than is read here.".into(),
+            Self::Refused(_) => "Your role does not cover this.".into(),
+            Self::VisitNeeded(_) => {
+                "Operators see an account only after giving a reason, for an hour.".into()
+            }
+            Self::SignIn(_) => "What came back from the sign-in cannot be used.".into(),
+            Self::NoAccount(name) => format!("{name} is signed in, but no account names that person."),
+            Self::Disabled => "Your provider has shut this person out.".into(),
+            Self::LoginUnavailable => "The sign-in did not answer usefully.".into(),
+            Self::SignInOff => "This kind of sign-in is not set up here.".into(),
+            Self::NotAuthorized => {
+                "The tenant does not let us in: there is no stored authorization that works.".into()
+            }
+            Self::TeamsNeedsAutoSync => {
+                "Without Auto Sync there is no stored authorization to sync with.".into()
+            }
+            Self::ManualSyncOff => "A sync with a sign-in of one's own is not set up here.".into(),
+            Self::KeyMissing => {
+                "The header Idempotency-Key is missing, or is not 1 to 200 visible characters.".into()
+            }
+            Self::KeyReused => "The Idempotency-Key was used for another request.".into(),
+            Self::Unavailable => "The database is busy or away.".into(),
+            Self::Internal => "Something went wrong on our side. It is in the log.".into(),
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn todo(&self) -> &'static str {
+        match self {
+            Self::SignInNeeded(_) => "Sign in.",
+            Self::NotFound => "Go to your accounts, or sign in as somebody else.",
+            Self::MethodNotAllowed | Self::BadInput(..) | Self::TooLarge => {
+                "Correct the request and send it again."
+            }
+            Self::WrongHost(_) => "Open the portal as it was given to you.",
+            Self::CrossSite | Self::FormStale => "Open the page anew and try again. Nothing was changed.",
+            Self::TwoCookies => "Delete the cookies of this site and sign in again.",
+            Self::Refused(act) => act.refusal(),
+            Self::VisitNeeded(_) => "Enter the account with a reason first.",
+            Self::SignIn(_) => "Sign in again. If it happens twice, tell your provider the code below.",
+            Self::NoAccount(_) => {
+                "Sign in as somebody else, or ask your provider, or the Global Admin of your organisation, for a role."
+            }
+            Self::Disabled => "Ask your provider.",
+            Self::LoginUnavailable | Self::Unavailable => "Wait a minute and try again. Nothing was changed.",
+            Self::SignInOff => "Sign in the other way.",
+            Self::NotAuthorized => "Have the Global Admin connect the tenant anew, or start a Manual Sync.",
+            Self::TeamsNeedsAutoSync => "Start a Manual Sync, or have the Global Admin switch Auto Sync on.",
+            Self::ManualSyncOff => "Ask your provider.",
+            Self::KeyMissing => "Send a key of your own, a new one for each new request.",
+            Self::KeyReused => "Send a new key for a new request.",
+            Self::Internal => "Try again. If it happens twice, tell your provider the code below.",
+        }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = %chain(&error), "the portal could not do its work");
+        if error.retryable() { Self::Unavailable } else { Self::Internal }
+    }
+}
+
+impl From<NoRandom> for Fault {
+    fn from(error: NoRandom) -> Self {
+        tracing::error!(error = %chain(&error), "the portal could not do its work");
+        Self::Internal
+    }
+}
+
+impl From<LinkError> for Fault {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Random(error) => error.into(),
+            LinkError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for Fault {
+    fn from(error: SignInError) -> Self {
+        tracing::warn!(error = %chain(&error), "a sign-in gave nothing to go by");
+        match error {
+            SignInError::Refused { status: 400..=499, .. } => Self::SignIn("code_refused"),
+            _ => Self::LoginUnavailable,
+        }
+    }
+}
+
+/// The frame around all routes finds the fault in the answer and gives it its form.
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

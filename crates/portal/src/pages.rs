@@ -1,0 +1,85 @@
+//! Pages: typed templates that escape what they are given, each with samples that a test renders.
+
+pub(crate) mod accounts;
+pub(crate) mod enter;
+pub(crate) mod error;
+pub(crate) mod job;
+pub(crate) mod jobs;
+pub(crate) mod overview;
+pub(crate) mod sign_in;
+pub(crate) mod sync;
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::fault::Fault;
+use crate::frame::Nonce;
+use crate::guard::{InAccount, Visitor};
+
+/// What the frame of every page shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) nonce: String,
+    /// Name of the person and the mark of the forms, where somebody is signed in.
+    pub(crate) person: Option<(String, String)>,
+    /// The account of the page.
+    pub(crate) account: Option<InPage>,
+    /// The part of the account that is shown.
+    pub(crate) here: &'static str,
+}
+
+/// The account of a page.
+#[derive(Clone, Debug)]
+pub(crate) struct InPage {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) roles: String,
+    /// The reason that an operator gave.
+    pub(crate) visit: Option<String>,
+}
+
+impl Layout {
+    pub(crate) fn open(nonce: &Nonce) -> Self {
+        Self { nonce: nonce.0.clone(), person: None, account: None, here: "" }
+    }
+
+    pub(crate) fn of(nonce: &Nonce, visitor: &Visitor) -> Self {
+        Self { person: Some((visitor.name.clone(), visitor.mark.clone())), ..Self::open(nonce) }
+    }
+
+    pub(crate) fn inside(nonce: &Nonce, inside: &InAccount, here: &'static str) -> Self {
+        let account = InPage {
+            name: inside.account.name.clone(),
+            label: inside.account.label.clone(),
+            roles: inside.roles.labels(),
+            visit: inside.visit.clone(),
+        };
+        Self { account: Some(account), here, ..Self::of(nonce, &inside.visitor) }
+    }
+
+    /// The mark of forms.
+    pub(crate) fn mark(&self) -> &str {
+        self.person.as_ref().map_or("", |(_, mark)| mark)
+    }
+}
+
+/// A page with status 200.
+pub(crate) fn html(page: &impl Template) -> Result<Response, Fault> {
+    with(StatusCode::OK, page)
+}
+
+fn with(status: StatusCode, page: &impl Template) -> Result<Response, Fault> {
+    let text = page.render().map_err(|error| {
+        tracing::error!(%error, "a page could not be rendered");
+        Fault::Internal
+    })?;
+    Ok((status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
+}
+
+pub(crate) fn see_other(to: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+}
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,88 @@
+//! The list of accounts, for whoever has several.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use tandem_domain::account_state;
+use tandem_store::portal::overview::Overview;
+use time::OffsetDateTime;
+
+use super::{Layout, html, see_other};
+use crate::extract::Query;
+use crate::fault::Fault;
+use crate::frame::Nonce;
+use crate::guard::Visitor;
+use crate::{App, view, work};
+
+#[derive(Template)]
+#[template(path = "accounts.html")]
+pub(crate) struct AccountsPage {
+    pub(crate) layout: Layout,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) next: Option<String>,
+    pub(crate) operator: bool,
+}
+
+/// One account of the list.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) state: &'static str,
+    pub(crate) tone: &'static str,
+    pub(crate) auto_sync: &'static str,
+    pub(crate) queued: i64,
+    pub(crate) oldest: String,
+    pub(crate) users: String,
+    pub(crate) last: String,
+}
+
+impl Row {
+    pub(crate) fn of(row: &Overview, now: OffsetDateTime) -> Self {
+        let state = account_state::state(&row.facts);
+        let last = row.last.as_ref();
+        Self {
+            name: row.name.clone(),
+            label: row.label.clone(),
+            state: state.label(),
+            tone: view::tone(state),
+            auto_sync: if row.facts.auto_sync { "on" } else { "off" },
+            queued: row.facts.queued,
+            oldest: row.oldest.map_or_else(String::new, |oldest| view::span(now - oldest)),
+            users: format!("{} of {}", row.mapped, row.licences),
+            last: last.map_or_else(
+                || "none yet".to_owned(),
+                |job| format!("{}, {}", view::word(job.state.as_str()), view::maybe(job.finished_at)),
+            ),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    after: Option<String>,
+}
+
+/// Whoever has one account is led there.
+pub(crate) async fn home(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, Fault> {
+    let found = work::accounts(&app, &visitor, "").await?;
+    match found.rows.as_slice() {
+        [only] if !visitor.operator => Ok(see_other(&format!("/accounts/{}", only.name))),
+        _ => Ok(see_other("/accounts")),
+    }
+}
+
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    nonce: Nonce,
+    visitor: Visitor,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Fault> {
+    let found = work::accounts(&app, &visitor, asked.after.as_deref().unwrap_or_default()).await?;
+    let now = app.clock.now();
+    let rows = found.rows.iter().map(|row| Row::of(row, now)).collect();
+    let layout = Layout::of(&nonce, &visitor);
+    html(&AccountsPage { layout, rows, next: found.next, operator: visitor.operator })
+}

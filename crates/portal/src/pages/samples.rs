@@ -1,0 +1,276 @@
+//! Samples of every page, rendered: with nothing, with much, and with texts that try to break out.
+
+use askama::Template;
+use serde_json::json;
+use tandem_domain::account_state::Facts;
+use tandem_domain::authorization::{AuthorizationState, Reason};
+use tandem_domain::job::{JobScope, JobState, JobType};
+use tandem_domain::roles::{Act, Role, Roles};
+use tandem_domain::{AccountId, JobId, PbxUserId, TenantId};
+use tandem_store::log_read::{JobRow, StepRow};
+use tandem_store::portal::changes::Change;
+use tandem_store::portal::overview::{Overview, ShortAuthorization, ShortJob};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use uuid::Uuid;
+
+use super::{InPage, Layout, accounts, enter, error, job, jobs, overview, sign_in};
+use crate::fault::Fault;
+use crate::frame::Nonce;
+
+const NOW: OffsetDateTime = datetime!(2026-03-01 14:07:09 UTC);
+/// Texts that people or Microsoft could give us (B29).
+const CORPUS: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x>",
+    "javascript:alert(1)",
+    "{{7*7}}",
+    "${7*7}",
+    "'; onload='x",
+];
+
+fn layout(text: &str) -> Layout {
+    let account = InPage {
+        name: "alpha".to_owned(),
+        label: text.to_owned(),
+        roles: "Global Admin".to_owned(),
+        visit: Some(text.to_owned()),
+    };
+    Layout {
+        person: Some((text.to_owned(), "mark".to_owned())),
+        account: Some(account),
+        here: "overview",
+        ..Layout::open(&Nonce("nonce".to_owned()))
+    }
+}
+
+fn overview_row(text: &str) -> Overview {
+    let short = |state, finished_at, parked| ShortJob {
+        job: JobId(Uuid::from_u128(1)),
+        state,
+        job_type: JobType::Auto,
+        finished_at,
+        parked,
+    };
+    Overview {
+        account: AccountId(Uuid::from_u128(2)),
+        name: "alpha".to_owned(),
+        label: text.to_owned(),
+        facts: Facts {
+            bound: true,
+            connected: true,
+            mapped: true,
+            queued: 3,
+            auto_sync: true,
+            ..Facts::default()
+        },
+        authorization: Some(ShortAuthorization {
+            tenant: TenantId(Uuid::from_u128(3)),
+            state: AuthorizationState::Revoked,
+            reason: Some(Reason::Revoked),
+            since: NOW,
+            checked_at: Some(NOW),
+            admin: Some(text.to_owned()),
+            detail: Some(text.to_owned()),
+        }),
+        pause: Some((NOW, text.to_owned())),
+        oldest: Some(NOW),
+        due_at: Some(NOW),
+        retry_at: None,
+        current: Some(short(JobState::Queued, None, Some("quarantine".to_owned()))),
+        last: Some(short(JobState::Failed, Some(NOW), None)),
+        licences: 10,
+        mapped: 4,
+        landed: 3,
+        leaving: 1,
+    }
+}
+
+fn job_row(text: &str, state: JobState) -> JobRow {
+    JobRow {
+        job: JobId(Uuid::from_u128(1)),
+        account: AccountId(Uuid::from_u128(2)),
+        job_type: JobType::Manual,
+        scope: JobScope::All,
+        state,
+        cause: Some("request".to_owned()),
+        person: Some(text.to_owned()),
+        reason: Some(text.to_owned()),
+        linked_job: Some(JobId(Uuid::from_u128(4))),
+        queued_at: NOW,
+        due_at: None,
+        first_change_at: None,
+        started_at: Some(NOW),
+        finished_at: state.is_final().then_some(NOW),
+        settled_at: None,
+        from_gen: Some(1),
+        to_gen: Some(2),
+        counts: Some(json!({ "confirmed": 1 })),
+        error_code: None,
+        error_text: Some(text.to_owned()),
+        fingerprint: None,
+        event_number: 3,
+    }
+}
+
+fn step_row(text: &str) -> StepRow {
+    let text = || Some(text.to_owned());
+    StepRow {
+        job: JobId(Uuid::from_u128(1)),
+        number: 2,
+        at: NOW,
+        kind: "step".to_owned(),
+        pbx_user: text().map(PbxUserId),
+        microsoft_user: None,
+        action: Some("assign_number".to_owned()),
+        outcome: text(),
+        before: text(),
+        after: text(),
+        reason: text(),
+        detail: text(),
+        request_id: text(),
+        data: json!({}),
+    }
+}
+
+fn change(text: &str) -> Change {
+    Change {
+        generation: 2,
+        user: Some(text.to_owned()),
+        kind: "updated".to_owned(),
+        fields: vec!["display_name".to_owned()],
+        before: None,
+        after: Some(json!({ "display_name": text })),
+        source: "pbx".to_owned(),
+        detected_at: NOW,
+    }
+}
+
+/// Every page by name, with this text wherever a text of somebody's goes.
+fn pages(text: &str) -> Vec<(&'static str, String)> {
+    let admin = Roles::new(vec![Role::GlobalAdmin]);
+    let manager = Roles::new(vec![Role::AccountManager]);
+    let key = || "key".to_owned();
+    let row = overview_row(text);
+    let shown = || overview::Shown::of(&row, NOW);
+    let overview_page = |roles| overview::OverviewPage {
+        layout: layout(text),
+        shown: shown(),
+        menu: overview::menu(true, roles, &key),
+        asked: true,
+    };
+    let asked: jobs::Asked = jobs::Asked { since: text.to_owned(), ..jobs::Asked::default() };
+    let list = jobs::JobsPage {
+        layout: layout(text),
+        rows: vec![jobs::Row::of(&job_row(text, JobState::Partly), NOW)],
+        older: Some("/accounts/alpha/jobs?after=x".to_owned()),
+        ..jobs::JobsPage::filters(asked, "alpha".to_owned())
+    };
+    let empty_list = jobs::JobsPage {
+        layout: layout(text),
+        type_shown: false,
+        ..jobs::JobsPage::filters(jobs::Asked::default(), "alpha".to_owned())
+    };
+    let job = |state| {
+        let mut shown =
+            job::Shown::of("alpha", &job_row(text, state), &[step_row(text)], &[change(text)], NOW);
+        shown.more = Some(199);
+        shown
+    };
+    let bare = job::Shown::of("alpha", &job_row(text, JobState::Queued), &[], &[], NOW);
+    let (fault, refused) = (Fault::NoAccount(text.to_owned()), Fault::Refused(Act::SyncStored));
+    let nonce = Nonce("nonce".to_owned());
+    let accounts = |rows: Vec<accounts::Row>, operator| accounts::AccountsPage {
+        layout: layout(text),
+        rows,
+        next: Some("alpha".to_owned()),
+        operator,
+    };
+    let sign_in = |ended| sign_in::SignInPage {
+        layout: Layout::open(&nonce),
+        next: text,
+        microsoft: true,
+        provider: true,
+        ended,
+    };
+    let enter = enter::EnterPage { layout: layout(text), name: "alpha".to_owned(), label: text.to_owned() };
+    let rendered = [
+        ("overview", overview_page(&admin).render()),
+        ("overview refused", overview_page(&manager).render()),
+        ("overview live", overview::Live { shown: shown() }.render()),
+        ("jobs", list.render()),
+        ("jobs empty", empty_list.render()),
+        ("job", job::JobPage { layout: layout(text), shown: job(JobState::Partly) }.render()),
+        ("job bare", job::JobPage { layout: layout(text), shown: bare }.render()),
+        ("job live", job::Live { shown: job(JobState::Running) }.render()),
+        ("error", error::ErrorPage::of(&fault, &nonce).render()),
+        ("error refused", error::ErrorPage::of(&refused, &nonce).render()),
+        ("accounts", accounts(vec![accounts::Row::of(&row, NOW)], true).render()),
+        ("accounts empty", accounts(Vec::new(), false).render()),
+        ("sign in", sign_in(false).render()),
+        ("signed out", sign_in(true).render()),
+        ("enter", enter.render()),
+    ];
+    rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string()))).into()
+}
+
+#[test]
+fn every_page_renders_its_samples_and_is_small() {
+    for (name, page) in pages("Ana Costa") {
+        assert!(page.trim_end().ends_with('>') && page.len() < 100_000, "{name}: {page}");
+        assert!(page.contains("</"), "{name}: {page}");
+        let whole = page.starts_with("<!doctype html>");
+        assert_eq!(whole, !name.ends_with("live"), "{name}");
+        if whole {
+            for needed in ["<html lang=\"en\">", "<h1", "<main id=\"main\">", "name=\"viewport\""] {
+                assert!(page.contains(needed), "{name} lacks {needed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn b29_no_text_of_anybody_breaks_out_of_a_page() {
+    for text in CORPUS {
+        for ((name, page), (_, harmless)) in pages(text).into_iter().zip(pages("harmless")) {
+            let tags = |page: &str| page.matches('<').count();
+            assert_eq!(tags(&page), tags(&harmless), "{name} grows a tag of {text}");
+            let quotes = |page: &str| page.matches('"').count();
+            assert_eq!(quotes(&page), quotes(&harmless), "{name} grows an attribute of {text}");
+            assert!(!page.contains(&format!("href=\"{text}")), "{name} leads to {text}");
+        }
+    }
+}
+
+#[test]
+fn every_template_is_among_the_samples() {
+    let source = include_str!("samples.rs");
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let module = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if module == "samples" {
+            continue;
+        }
+        for page in
+            text.split("#[template(path").skip(1).filter_map(|rest| rest.split("pub(crate) struct ").nth(1))
+        {
+            let name = page.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            assert!(source.contains(&format!("{module}::{name}")), "{module}::{name} has no sample");
+        }
+    }
+}
+
+#[test]
+fn a5_whoever_may_not_sync_sees_why() {
+    let refused = pages("x").into_iter().find(|(name, _)| *name == "overview refused").unwrap().1;
+    assert!(refused.contains("only the Global Admin linked to the account"), "{refused}");
+    assert!(!refused.contains("/sync\""), "no form to send");
+}
+
+#[test]
+fn auto_sync_is_never_on_beside_a_dead_authorization() {
+    let shown = overview::Shown::of(&overview_row("x"), NOW);
+    assert_eq!(shown.auto_sync, "waits for the authorization");
+    assert_eq!(shown.state, "Not authorized");
+}

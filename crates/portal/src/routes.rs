@@ -1,0 +1,87 @@
+//! The table of routes. The router is built from it, and tests walk it: each entry says what it does in the words of the
+//! role table, and the guard in front of it lets nobody past who may not.
+
+use std::sync::Arc;
+
+use axum::routing::{MethodRouter, get, post};
+use axum::{Router, middleware};
+use tandem_domain::roles::Act;
+
+use crate::{App, api, assets, guard, pages, sign_in};
+
+/// Who gets past the guard of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody: signing in, and files that hold nothing of anybody's.
+    Open,
+    /// Whoever is signed in and may do this somewhere.
+    Person(Act),
+    /// Whoever may do this in the account that the path names.
+    Account(Act),
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The path, as the router takes it.
+    pub path: &'static str,
+    /// Who gets in.
+    pub access: Access,
+}
+
+type Serve = MethodRouter<Arc<App>>;
+
+fn entry(method: &'static str, path: &'static str, access: Access, serve: Serve) -> (Entry, Serve) {
+    (Entry { method, path, access }, serve)
+}
+
+fn all() -> Vec<(Entry, Serve)> {
+    use Access::{Account, Open, Person};
+    let get_ = |path, access, serve| entry("GET", path, access, serve);
+    let post_ = |path, access, serve| entry("POST", path, access, serve);
+    vec![
+        get_("/assets/style.css", Open, get(assets::style)),
+        get_("/assets/htmx.js", Open, get(assets::htmx)),
+        get_("/assets/live.js", Open, get(assets::live)),
+        get_("/sign-in", Open, get(pages::sign_in::page)),
+        post_("/sign-in/{issuer}", Open, post(sign_in::begin)),
+        get_("/signed-in/{issuer}", Open, get(sign_in::back)),
+        get_("/signed-out", Open, get(pages::sign_in::signed_out)),
+        post_("/sign-out", Person(Act::ListAccounts), post(sign_in::sign_out)),
+        get_("/", Person(Act::ListAccounts), get(pages::accounts::home)),
+        get_("/accounts", Person(Act::ListAccounts), get(pages::accounts::page)),
+        get_("/accounts/{account}", Account(Act::SeeOverview), get(pages::overview::page)),
+        get_("/accounts/{account}/live", Account(Act::SeeOverview), get(pages::overview::live)),
+        get_("/accounts/{account}/enter", Account(Act::EnterAccount), get(pages::enter::page)),
+        post_("/accounts/{account}/enter", Account(Act::EnterAccount), post(pages::enter::enter)),
+        post_("/accounts/{account}/sync", Account(Act::SyncStored), post(pages::sync::stored)),
+        post_("/accounts/{account}/sync/manual", Account(Act::SyncSignedIn), post(pages::sync::manual)),
+        get_("/accounts/{account}/jobs", Account(Act::SeeJobs), get(pages::jobs::page)),
+        get_("/accounts/{account}/jobs/{job}", Account(Act::SeeJobs), get(pages::job::page)),
+        get_("/accounts/{account}/jobs/{job}/live", Account(Act::SeeJobs), get(pages::job::live)),
+        get_("/api/v1/openapi.json", Open, get(api::document)),
+        get_("/api/v1/me", Person(Act::ListAccounts), get(api::accounts::me)),
+        get_("/api/v1/accounts", Person(Act::ListAccounts), get(api::accounts::list)),
+        get_("/api/v1/accounts/{account}", Account(Act::SeeOverview), get(api::accounts::one)),
+        get_("/api/v1/accounts/{account}/jobs", Account(Act::SeeJobs), get(api::jobs::list)),
+        get_("/api/v1/accounts/{account}/jobs/{job}", Account(Act::SeeJobs), get(api::jobs::one)),
+        get_("/api/v1/accounts/{account}/jobs/{job}/steps", Account(Act::SeeJobs), get(api::jobs::steps)),
+        post_("/api/v1/accounts/{account}/syncs", Account(Act::SyncStored), post(api::syncs::ask)),
+    ]
+}
+
+/// Every route of the portal, but for those of the crate `consent` below `/connect`.
+#[must_use]
+pub fn table() -> Vec<Entry> {
+    all().into_iter().map(|(entry, _)| entry).collect()
+}
+
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    let routes = all().into_iter().fold(Router::new(), |router, (entry, serve)| {
+        let guard = middleware::from_fn_with_state((Arc::clone(app), entry), guard::guard);
+        router.route(entry.path, serve.route_layer(guard))
+    });
+    routes.with_state(Arc::clone(app))
+}

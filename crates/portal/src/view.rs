@@ -1,0 +1,104 @@
+//! Times, counts and words as pages show them.
+
+use serde_json::Value;
+use tandem_domain::account_state::AccountState;
+use tandem_domain::job::JobState;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
+
+/// A time in full, in UTC.
+pub(crate) fn full(at: OffsetDateTime) -> String {
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    at.to_offset(time::UtcOffset::UTC).format(form).unwrap_or_default()
+}
+
+/// A time that may be missing.
+pub(crate) fn maybe(at: Option<OffsetDateTime>) -> String {
+    at.map_or_else(|| "\u{2013}".to_owned(), full)
+}
+
+/// Hours and minutes of a time today; in full on another day.
+pub(crate) fn clock(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    let at = at.to_offset(time::UtcOffset::UTC);
+    if at.date() == now.to_offset(time::UtcOffset::UTC).date() {
+        at.format(format_description!("[hour]:[minute] UTC")).unwrap_or_default()
+    } else {
+        full(at)
+    }
+}
+
+/// How long something takes or has taken, to two units.
+pub(crate) fn span(span: Duration) -> String {
+    let seconds = span.whole_seconds().max(0);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// `3 confirmed, 1 deferred` of a job's counts; what is zero is left out.
+pub(crate) fn counts(counts: Option<&Value>) -> String {
+    let names = ["planned", "confirmed", "unchanged", "deferred", "held", "conflict", "failed"];
+    let found: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| {
+            let count = counts?.get(name)?.as_i64().filter(|count| *count > 0)?;
+            Some(format!("{count} {name}"))
+        })
+        .collect();
+    if found.is_empty() { "\u{2013}".to_owned() } else { found.join(", ") }
+}
+
+/// Word for the looks of an account's state: colour is never the only sign, the label stands beside it.
+pub(crate) fn tone(state: AccountState) -> &'static str {
+    match state {
+        AccountState::InSync => "good",
+        AccountState::ChangesQueued | AccountState::Syncing | AccountState::Landing => "busy",
+        AccountState::SyncIssue | AccountState::Held | AccountState::SetupPartial => "warn",
+        AccountState::SyncFailed | AccountState::NotAuthorized => "bad",
+    }
+}
+
+/// The same for a job.
+pub(crate) fn job_tone(state: JobState) -> &'static str {
+    match state {
+        JobState::Succeeded => "good",
+        JobState::Queued | JobState::Running => "busy",
+        JobState::Partly | JobState::Cancelled => "warn",
+        JobState::Failed => "bad",
+    }
+}
+
+/// A stable name as a word for people.
+pub(crate) fn word(name: &str) -> String {
+    let mut chars = name.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    first + &chars.as_str().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn times_spans_and_counts_read_well() {
+        let at = datetime!(2026-03-01 14:07:09 UTC);
+        assert_eq!(full(at), "2026-03-01 14:07:09 UTC");
+        assert_eq!(clock(at, datetime!(2026-03-01 1:00 UTC)), "14:07 UTC");
+        assert_eq!(clock(at, datetime!(2026-03-02 1:00 UTC)), full(at));
+        assert_eq!(span(Duration::seconds(-3)), "0 s");
+        assert_eq!(span(Duration::seconds(125)), "2 min 5 s");
+        assert_eq!(span(Duration::hours(50)), "2 d 2 h");
+        assert_eq!(
+            counts(Some(&json!({ "confirmed": 3, "failed": 0, "deferred": 1 }))),
+            "3 confirmed, 1 deferred"
+        );
+        assert_eq!(counts(None), "\u{2013}");
+        assert_eq!(word("not_authorized"), "Not authorized");
+    }
+}

@@ -1,0 +1,193 @@
+//! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
+
+use tandem_consent::{NewLink, make_link};
+use tandem_domain::job::JobScope;
+use tandem_domain::roles::{Act, Field};
+use tandem_domain::{AccountId, JobId};
+use tandem_store::admin::requests::{self, Ask};
+use tandem_store::connect::{Purpose, SecretHash};
+use tandem_store::log_read::{self, JobFilter, JobRow, StepFilter, StepRow};
+use tandem_store::portal::changes::{self, Change};
+use tandem_store::portal::idempotency::{self, Key};
+use tandem_store::portal::overview::{self, Overview};
+use tandem_store::portal::{audit, people};
+use time::Duration;
+use uuid::Uuid;
+
+use crate::App;
+use crate::fault::Fault;
+use crate::guard::{InAccount, Visitor, of};
+
+/// Rows of a page.
+pub(crate) const PAGE: i64 = 50;
+/// How long a link to a sync with a sign-in is good.
+const LINK_LIFE: Duration = Duration::minutes(15);
+/// Changes of a job that are shown.
+const CHANGES: i64 = 200;
+
+/// A page of something, and what the next one begins behind.
+#[derive(Clone, Debug)]
+pub(crate) struct Page<T, N> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) next: Option<N>,
+}
+
+impl<T, N> Page<T, N> {
+    /// Of one row more than a page has, the last only says that there is more.
+    fn cut(mut rows: Vec<T>, size: i64, key: impl Fn(&T) -> N) -> Self {
+        let size = usize::try_from(size).unwrap_or_default();
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| more).map(key);
+        Self { rows, next }
+    }
+}
+
+/// Which accounts somebody has: a page of all of them for an operator, otherwise those of a role.
+pub(crate) async fn accounts(
+    app: &App,
+    visitor: &Visitor,
+    after: &str,
+) -> Result<Page<Overview, String>, Fault> {
+    let mut fleet = app.fleet.begin("portal.accounts").await?;
+    let ids: Vec<AccountId> = if visitor.operator {
+        people::all(&mut fleet, after, PAGE + 1).await?.into_iter().map(|account| account.account).collect()
+    } else {
+        let mut ids: Vec<AccountId> =
+            people::memberships(&mut fleet, visitor.person).await?.into_iter().map(|(id, _)| id).collect();
+        if let Some((tenant, oid)) = visitor.microsoft {
+            // what was named in another account's tenant counts no more; the guard says the same
+            let mut own = Vec::new();
+            for id in ids {
+                if people::tenant(&mut fleet, id).await? == Some(tenant) {
+                    own.push(id);
+                }
+            }
+            ids = own;
+            if visitor.global_admin {
+                ids.extend(people::linked_to(&mut fleet, tenant, oid).await?);
+            }
+        }
+        ids.sort_unstable_by_key(|id| id.0);
+        ids.dedup();
+        let names = people::names(&mut fleet, &ids).await?;
+        let behind = names.into_iter().filter(|account| account.name.as_str() > after);
+        behind.take(usize::try_from(PAGE + 1).unwrap_or_default()).map(|account| account.account).collect()
+    };
+    let rows = overview::stand(&mut fleet, &ids, app.clock.now()).await?;
+    Ok(Page::cut(rows, PAGE, |row| row.name.clone()))
+}
+
+/// How the account stands; what this person's roles do not see is left out.
+pub(crate) async fn overview(app: &App, inside: &InAccount) -> Result<Overview, Fault> {
+    let mut tx = app.store.begin_for("portal.overview", inside.id()).await?;
+    let rows = overview::stand(&mut tx, &[inside.id()], app.clock.now()).await?;
+    let mut found = rows.into_iter().next().ok_or(Fault::NotFound)?;
+    if !inside.roles.sees(Field::AuthorizationDetail)
+        && let Some(authorization) = &mut found.authorization
+    {
+        authorization.detail = None;
+    }
+    Ok(found)
+}
+
+/// A page of the account's jobs, newest first.
+pub(crate) async fn jobs(
+    app: &App,
+    inside: &InAccount,
+    filter: JobFilter,
+    after: Option<JobId>,
+) -> Result<Page<JobRow, JobId>, Fault> {
+    let mut tx = app.store.begin_for("portal.jobs", inside.id()).await?;
+    let filter = JobFilter { account: Some(inside.id()), ..filter };
+    let rows = log_read::jobs(&mut tx, &filter, after, PAGE + 1).await?;
+    Ok(Page::cut(rows, PAGE, |row| row.job))
+}
+
+/// One job of the account, as the log has it or, before the log has caught up, as the queue has it.
+pub(crate) async fn job(app: &App, inside: &InAccount, job: JobId) -> Result<JobRow, Fault> {
+    let mut tx = app.store.begin_for("portal.job", inside.id()).await?;
+    if let Some(row) = log_read::job(&mut tx, job).await? {
+        return Ok(row);
+    }
+    tandem_store::admin::jobs::job(&mut tx, job).await?.ok_or(Fault::NotFound)
+}
+
+/// A page of a job's steps behind a number, in the order they happened.
+pub(crate) async fn steps(
+    app: &App,
+    inside: &InAccount,
+    job: JobId,
+    after: i64,
+) -> Result<Page<StepRow, i64>, Fault> {
+    let mut tx = app.store.begin_for("portal.steps", inside.id()).await?;
+    let size = log_read::MAX_PAGE - 1;
+    let rows = log_read::steps(&mut tx, job, &StepFilter::default(), after, size + 1).await?;
+    Ok(Page::cut(rows, size, |row| row.number))
+}
+
+/// The changes that a job carried.
+pub(crate) async fn carried(app: &App, inside: &InAccount, job: &JobRow) -> Result<Vec<Change>, Fault> {
+    let Some(range) = job.from_gen.zip(job.to_gen) else { return Ok(Vec::new()) };
+    let mut tx = app.store.begin_for("portal.carried", inside.id()).await?;
+    Ok(changes::range(&mut tx, inside.id(), range, CHANGES).await?)
+}
+
+/// Asks for a sync with the stored authorization: a request, its audit record and its key, or none of them. The same
+/// key again is the same request.
+pub(crate) async fn ask_sync(
+    app: &App,
+    inside: &InAccount,
+    key: &str,
+    digest: &SecretHash,
+    reason: &str,
+) -> Result<Uuid, Fault> {
+    let (account, visitor) = (inside.id(), &inside.visitor);
+    let now = app.clock.now();
+    let request = app.ids.v7(&app.clock);
+    let mut tx = app.store.begin_for("portal.ask_sync", account).await?;
+    match idempotency::claim(&mut tx, (account, visitor.person), key, digest, request, now).await? {
+        Key::New => {}
+        Key::Same(before) => return Ok(before),
+        Key::Other => return Err(Fault::KeyReused),
+    }
+    let stands = overview::stand(&mut tx, &[account], now).await?;
+    let facts = stands.first().ok_or(Fault::NotFound)?.facts;
+    if !facts.auto_sync {
+        return Err(Fault::TeamsNeedsAutoSync);
+    }
+    if !facts.healthy {
+        return Err(Fault::NotAuthorized);
+    }
+    let ask = Ask::Sync(JobScope::All);
+    let reason = if reason.is_empty() { "Sync Now, Teams" } else { reason };
+    requests::ask(&mut tx, request, account, ask, &visitor.name, Some(reason)).await?;
+    let subject = request.to_string();
+    audit::append(&mut tx, &of(visitor, account, Act::SyncStored, now, &subject, reason, true)).await?;
+    tx.commit().await?;
+    tracing::info!(%account, %request, "a sync was asked for in the portal");
+    Ok(request)
+}
+
+/// Makes the link to the pages on which the Global Admin signs in for one sync.
+pub(crate) async fn manual_sync(app: &App, inside: &InAccount) -> Result<String, Fault> {
+    if !app.manual_sync {
+        return Err(Fault::ManualSyncOff);
+    }
+    let (account, visitor) = (inside.id(), &inside.visitor);
+    let reason = "Sync Now, Manual Sync".to_owned();
+    let purpose = Purpose::Sync { scope: JobScope::All, reason: reason.clone() };
+    let mut tx = app.store.begin_for("portal.manual_sync", account).await?;
+    let now = app.clock.now();
+    audit::append(&mut tx, &of(visitor, account, Act::SyncSignedIn, now, "", &reason, true)).await?;
+    tx.commit().await?;
+    let new = NewLink {
+        account,
+        purpose: &purpose,
+        expected_tenant: None,
+        made_by: &visitor.name,
+        life: LINK_LIFE,
+    };
+    let link = make_link(&app.store, &new).await?;
+    Ok(format!("/connect/{}", link.text()))
+}

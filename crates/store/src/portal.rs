@@ -1,0 +1,9 @@
+//! What the portal keeps and looks up: people, their memberships and sessions, audit records, and how accounts stand.
+
+pub mod audit;
+pub mod changes;
+pub mod idempotency;
+pub mod overview;
+pub mod people;
+pub mod sessions;
+pub mod visits;

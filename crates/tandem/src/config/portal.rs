@@ -1,0 +1,149 @@
+//! Section `portal`: where people come in, and what the provider's own issuer says of them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tandem_domain::roles::Role;
+use tandem_graph::IssuerConfig;
+use tandem_portal::{ClaimRules, PortalSettings};
+use tandem_runtime::chain;
+use tandem_runtime::config::{ConfigErrors, secret_file};
+use url::{Host, Url};
+
+use super::resolve_some;
+
+/// Section `portal`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PortalSection {
+    listen: SocketAddr,
+    base: Option<Url>,
+    provider: Option<ProviderSection>,
+}
+
+impl Default for PortalSection {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9460)), base: None, provider: None }
+    }
+}
+
+/// Section `portal.provider`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderSection {
+    issuer: Url,
+    client_id: String,
+    client_secret_file: Option<PathBuf>,
+    #[serde(default = "scopes")]
+    scopes: Vec<String>,
+    role_claim: String,
+    account_claim: String,
+    /// Which text of the role claim is which role.
+    roles: BTreeMap<String, String>,
+    ca_file: Option<PathBuf>,
+}
+
+fn scopes() -> Vec<String> {
+    vec!["profile".to_owned()]
+}
+
+fn local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+impl PortalSection {
+    pub(super) fn check(&mut self, folder: &Path, errors: &mut ConfigErrors) {
+        let hint = "https://portal.example; http is for this machine only";
+        match &self.base {
+            None => errors.push_hint("portal.base", "is missing", hint),
+            Some(base) => {
+                let scheme = base.scheme() == "https" || (base.scheme() == "http" && local(base));
+                if !scheme || base.path() != "/" || base.query().is_some() || base.fragment().is_some() {
+                    errors.push_hint("portal.base", "is no address of a site, without a path", hint);
+                }
+            }
+        }
+        let Some(provider) = &mut self.provider else { return };
+        resolve_some(folder, &mut provider.client_secret_file);
+        resolve_some(folder, &mut provider.ca_file);
+        let issuer = &provider.issuer;
+        if issuer.scheme() != "https" && !(issuer.scheme() == "http" && local(issuer)) {
+            errors.push("portal.provider.issuer", "is not https");
+        }
+        for (key, text) in [
+            ("client_id", &provider.client_id),
+            ("role_claim", &provider.role_claim),
+            ("account_claim", &provider.account_claim),
+        ] {
+            if text.is_empty() {
+                errors.push(format!("portal.provider.{key}"), "is empty");
+            }
+        }
+        for (text, role) in &provider.roles {
+            let known = Role::parse(role);
+            if !matches!(known, Some(Role::Operator | Role::AccountManager | Role::AccountAdmin)) {
+                let hint = "operator, account_manager or account_admin; Microsoft alone knows the others";
+                errors.push_hint(
+                    format!("portal.provider.roles.{text}"),
+                    "is no role of the provider's",
+                    hint,
+                );
+            }
+        }
+    }
+
+    /// Where it listens and how it is seen.
+    pub(crate) fn settings(&self) -> Option<PortalSettings> {
+        let provider = self.provider.as_ref();
+        let claims = provider.map_or_else(ClaimRules::default, |provider| ClaimRules {
+            role: provider.role_claim.clone(),
+            account: provider.account_claim.clone(),
+            roles: provider
+                .roles
+                .iter()
+                .filter_map(|(text, role)| Some((text.clone(), Role::parse(role)?)))
+                .collect(),
+        });
+        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims })
+    }
+
+    /// The provider's issuer, its secret read.
+    pub(crate) fn issuer(&self, errors: &mut ConfigErrors) -> Option<IssuerConfig> {
+        let provider = self.provider.as_ref()?;
+        let secret = match &provider.client_secret_file {
+            None => None,
+            Some(file) => {
+                let read = secret_file(file).map_err(|error| {
+                    errors.push("portal.provider.client_secret_file", chain(&error));
+                });
+                Some(SecretString::from(read.ok()?.expose_secret().trim().to_owned()))
+            }
+        };
+        let extra_root_pem = match &provider.ca_file {
+            None => None,
+            Some(file) => {
+                let read = std::fs::read_to_string(file).map_err(|error| {
+                    errors.push("portal.provider.ca_file", format!("read {}: {error}", file.display()));
+                });
+                Some(read.ok()?)
+            }
+        };
+        Some(IssuerConfig {
+            issuer: provider.issuer.clone(),
+            client_id: provider.client_id.clone(),
+            client_secret: secret,
+            scopes: provider.scopes.clone(),
+            request_timeout: Duration::from_secs(20),
+            extra_root_pem,
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The portal as one of the roles: its two logins, the issuers, and where it listens.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
+use tandem_portal::{Parts, PortalSettings};
+use tandem_runtime::Ctx;
+use tandem_runtime::config::ConfigErrors;
+use tandem_store::{DbConfig, Login, Store};
+
+use crate::config::Config;
+
+/// Everything that the portal needs, secrets read, nothing connected.
+#[derive(Debug)]
+pub(super) struct PortalPrepared {
+    settings: PortalSettings,
+    database: DbConfig,
+    fleet: SecretString,
+    microsoft: Option<SignInConfig>,
+    provider: Option<IssuerConfig>,
+    app: String,
+    sealing_key: Option<PathBuf>,
+}
+
+impl PortalPrepared {
+    pub(super) fn collect(config: &Config, errors: &mut ConfigErrors) -> Option<Self> {
+        let Some(section) = &config.portal else {
+            errors.push_hint("portal", "the section is missing", "it says where people come in");
+            return None;
+        };
+        let microsoft = match (&config.microsoft, &config.sign_in) {
+            (Some(microsoft), Some(sign_in)) => microsoft.sign_in(sign_in, errors),
+            _ => None,
+        };
+        let provider = section.issuer(errors);
+        if microsoft.is_none() && provider.is_none() {
+            let hint =
+                "[sign_in] beside [microsoft] for customers, [portal.provider] for the provider's people";
+            errors.push_hint("portal", "nobody can sign in", hint);
+        }
+        Some(Self {
+            settings: section.settings()?,
+            database: config.database.config(),
+            fleet: config.database.password(Login::PortalFleet, errors)?,
+            microsoft,
+            provider,
+            app: config.microsoft.as_ref().map(|microsoft| microsoft.client_id.clone()).unwrap_or_default(),
+            sealing_key: config.vault.public_key_file.clone(),
+        })
+    }
+
+    /// Starts it with `store` as its first login.
+    pub(super) async fn start(&self, ctx: &Ctx, store: Store) -> anyhow::Result<SocketAddr> {
+        let parts = Parts {
+            store,
+            fleet: Store::connect(&self.database, Login::PortalFleet, &self.fleet),
+            microsoft: self.microsoft.clone().map(SignIn::new).transpose()?,
+            provider: self.provider.clone().map(Issuer::new).transpose()?,
+            app: self.app.clone(),
+            sealing_key: self.sealing_key.clone(),
+        };
+        let address = tandem_portal::start(ctx, parts, &self.settings).await?;
+        tracing::info!(address = %address, "the portal listens");
+        Ok(address)
+    }
+}

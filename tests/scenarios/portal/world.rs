@@ -1,0 +1,187 @@
+//! Two accounts, people of every role, and a portal on a clock that is moved by hand.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tandem_domain::roles::Role;
+use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
+use tandem_portal::{ClaimRules, Parts, PortalSettings};
+use tandem_runtime::{Clock, Ctx, Ids, TestClock};
+use tandem_store::Login;
+use tandem_tests::{Account, Browser, Page, Tester};
+use url::Url;
+
+/// Everybody who plays, by what they are to the first account.
+pub(crate) const PEOPLE: [(&str, Option<Role>); 6] = [
+    ("gale", Some(Role::GlobalAdmin)),
+    ("connie", Some(Role::SyncContributor)),
+    ("mia", Some(Role::AccountManager)),
+    ("adam", Some(Role::AccountAdmin)),
+    ("olga", Some(Role::Operator)),
+    // of the second account alone
+    ("zoe", None),
+];
+
+pub(crate) struct World {
+    pub(crate) tester: Tester,
+    pub(crate) first: Account,
+    pub(crate) second: Account,
+    pub(crate) base: Url,
+    pub(crate) hand: TestClock,
+    _keyring: tandem_testkit::TempDir,
+}
+
+fn issuer_people(first: &str, second: &str, client: &str) -> Value {
+    let person = |name: &str, role: &str, accounts: &[&str]| json!({ "subject": name, "name": format!("{name} <b>"), "claims": { "role": role, "accounts": accounts } });
+    json!({ "clientId": client, "clientSecret": "s/ecret", "redirectUris": ["http://localhost/*"], "people": [
+        person("mia", "manager", &[first, second]),
+        person("adam", "admin", &[first]),
+        person("olga", "operator", &[]),
+        person("zoe", "admin", &[second]),
+        person("nemo", "admin", &["no-such-account"]),
+    ] })
+}
+
+impl World {
+    pub(crate) async fn start() -> Result<Self> {
+        let mut tester = Tester::start().await?;
+        let (first, second) = (tester.account(3).await?, tester.account(2).await?);
+        for account in [&first, &second] {
+            sqlx::query("insert into pbx.bindings (source, account_key, account_id) values ('pbx', $1, $2)")
+                .bind(&account.name)
+                .bind(account.id.0)
+                .execute(&tester.admin)
+                .await?;
+            let gale = tester.global_admin(account, "gale").await?;
+            sqlx::query(
+                "update vault.authorizations set admin_oid = $2, admin_name = $3 where account_id = $1",
+            )
+            .bind(account.id.0)
+            .bind(gale.0)
+            .bind(format!("gale@{}.example", account.name))
+            .execute(&tester.admin)
+            .await?;
+        }
+        let people = issuer_people(&first.name, &second.name, "portal");
+        tester.switch(Method::PUT, "provider", Some(&people)).await?;
+        let keyring = tandem_testkit::TempDir::new()?;
+        let key = tandem_vault::Keyring::add(&keyring.path().join("keys"), 1)?;
+        let sealing_key = keyring.path().join("sealing.pub");
+        tandem_vault::Keyring::publish(&sealing_key, &key)?;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let base = Url::parse(&format!("http://localhost:{}/", listener.local_addr()?.port()))?;
+        let microsoft = Url::parse(tester.sim.base_url())?;
+        let parts = Parts {
+            store: tester.store(Login::Portal),
+            fleet: tester.store(Login::PortalFleet),
+            microsoft: Some(SignIn::new(SignInConfig {
+                authority: microsoft.clone(),
+                graph: microsoft.clone(),
+                client_id: msgraph_sim::DEMO_SIGN_IN_APP.to_string(),
+                scopes: vec!["User.Read".to_owned()],
+                request_timeout: std::time::Duration::from_secs(15),
+                extra_root_pem: None,
+            })?),
+            provider: Some(Issuer::new(IssuerConfig {
+                issuer: microsoft.join("provider")?,
+                client_id: "portal".to_owned(),
+                client_secret: Some("s/ecret".to_owned().into()),
+                scopes: vec!["profile".to_owned()],
+                request_timeout: std::time::Duration::from_secs(15),
+                extra_root_pem: None,
+            })?),
+            app: msgraph_sim::DEMO_APP.to_string(),
+            sealing_key: Some(sealing_key),
+        };
+        let named = |text: &str, role| (text.to_owned(), role);
+        let roles: BTreeMap<String, Role> = [
+            named("manager", Role::AccountManager),
+            named("admin", Role::AccountAdmin),
+            named("operator", Role::Operator),
+        ]
+        .into();
+        let claims = ClaimRules { role: "role".to_owned(), account: "accounts".to_owned(), roles };
+        let settings = PortalSettings { listen: listener.local_addr()?, base: base.clone(), claims };
+        let hand = TestClock::at(Clock::system().now());
+        let router = tandem_portal::router(&Ctx::quiet(hand.clock(), Ids::random()), parts, &settings);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { tester, first, second, base, hand, _keyring: keyring })
+    }
+
+    pub(crate) fn page(&self, path: &str) -> Url {
+        self.base.join(path).expect("a path")
+    }
+
+    /// Signs somebody in with a new browser.
+    pub(crate) async fn sign_in(&self, person: &str) -> Result<Browser> {
+        let mut browser = Browser::new();
+        let page = self.arrive(&mut browser, person).await?;
+        ensure!(page.status.is_success(), "{person}: {} {} {}", page.status, page.url, page.text);
+        Ok(browser)
+    }
+
+    /// Signs somebody in and shows where that leads.
+    pub(crate) async fn arrive(&self, browser: &mut Browser, person: &str) -> Result<Page> {
+        let microsoft = matches!(person, "gale" | "connie" | "stray");
+        if person == "connie" {
+            self.contributor().await?;
+        }
+        let way = if microsoft { "/sign-in/microsoft" } else { "/sign-in/provider" };
+        let sent = browser.once(Method::POST, &self.page(way), &[("next", "/")]).await?;
+        let choose = browser.follow(sent).await?;
+        let upn = format!("{person}@{}.example", self.first.name);
+        browser.send(&choose, &[("person", if microsoft { &upn } else { person })]).await
+    }
+
+    /// Somebody of the tenant whom the Global Admin has named.
+    async fn contributor(&self) -> Result<()> {
+        let name = "connie";
+        let upn = format!("{name}@{}.example", self.first.name);
+        let user = json!({ "users": [{ "userPrincipalName": upn }] });
+        let path = format!("tenants/{}", self.first.tenant);
+        self.tester.switch(Method::PUT, &path, Some(&user)).await?;
+        let found = self.tester.switch(Method::GET, &format!("{path}/users/{upn}"), None).await?;
+        let oid = uuid::Uuid::parse_str(found["id"].as_str().context("an id")?)?;
+        sqlx::query(
+            "with p as (insert into admin.people (person_id, issuer, subject, tenant_id, oid, name, created_at)
+                        values ($1, 'microsoft', ($2::uuid)::text || '/' || ($1::uuid)::text, $2, $1, $3, now()) on conflict do nothing returning person_id)
+             insert into admin.memberships (account_id, person_id, role, source, granted_by)
+             select $4, person_id, 'sync_contributor', 'named', 'gale' from p",
+        )
+        .bind(oid)
+        .bind(self.first.tenant)
+        .bind(name)
+        .bind(self.first.id.0)
+        .execute(&self.tester.admin)
+        .await?;
+        Ok(())
+    }
+
+    /// An operator enters an account with a reason.
+    pub(crate) async fn enter(&self, browser: &mut Browser, account: &Account) -> Result<Page> {
+        let path = self.page(&format!("/accounts/{}/enter", account.name));
+        let page = browser.go(&path).await?;
+        let mark = mark(&page)?;
+        let sent = browser.once(Method::POST, &path, &[("mark", &mark), ("reason", "ticket 17")]).await?;
+        browser.follow(sent).await
+    }
+
+    /// Audit records as `act outcome`, oldest first.
+    pub(crate) async fn audited(&self, account: uuid::Uuid) -> Result<Vec<String>> {
+        let query = sqlx::query_scalar(
+            "select act || ' ' || outcome from admin.audit where account_id = $1 order by number",
+        );
+        Ok(query.bind(account).fetch_all(&self.tester.admin).await?)
+    }
+}
+
+/// The mark that forms of a page show.
+pub(crate) fn mark(page: &Page) -> Result<String> {
+    let (_, rest) = page
+        .text
+        .split_once("name=\"mark\" value=\"")
+        .with_context(|| format!("no form: {} {}", page.status, page.text))?;
+    Ok(rest.split('"').next().unwrap_or_default().to_owned())
+}
