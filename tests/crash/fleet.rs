@@ -270,7 +270,8 @@ impl Fleet {
                 ensure!(status.code() == Some(0), "{} left with {status}", process.role);
             }
         }
-        ensure!(self.tester.unrest(true).await?.is_empty(), "work came back while the roles stopped");
+        let back = self.tester.unrest(true).await?;
+        ensure!(back.is_empty(), "work came back while the roles stopped: {back:?}");
         self.passed = true;
         Ok(())
     }

@@ -16,7 +16,7 @@ const UNREST: &str = "
   union all select 'jobs queued or running', count(*) from queue.jobs where state in ('queued', 'running')
   union all select 'intents open', count(*) from sync.intents where ended_at is null
   union all select 'users settling', count(*) from sync.users where settle_next is not null
-  union all select 'users deferred', count(*) from sync.deferred
+  union all select concat('users deferred: ', string_agg(distinct reason || ' ' || detail, '; ')), count(*) from sync.deferred
   union all select 'announcements waiting', count(*) from ops.outbox
   union all select 'requests waiting', count(*) from admin.requests where taken_at is null
   union all select 'events not logged', count(*) from queue.jobs j left join log.jobs l using (job_id)
@@ -92,7 +92,8 @@ impl Tester {
         self.at_rest().await;
         self.verdicts().await?;
         self.stop_roles().await?;
-        ensure!(self.unrest(true).await?.is_empty(), "work came back while the roles stopped");
+        let back = self.unrest(true).await?;
+        ensure!(back.is_empty(), "work came back while the roles stopped: {back:?}");
         self.admin.close().await;
         self.sim.shutdown().await;
         Ok(())

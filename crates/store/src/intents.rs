@@ -199,7 +199,7 @@ impl IntentEnd {
     }
 }
 
-/// Ends an intent and so releases its user and its number.
+/// Ends an intent and so releases its user and its number. False: it had ended already.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -209,9 +209,9 @@ pub async fn end(
     end: IntentEnd,
     detail: Option<&str>,
     request_id: Option<&str>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let failed = tx.failed();
-    sqlx::query(END)
+    let done = sqlx::query(END)
         .bind(id)
         .bind(end.as_str())
         .bind(detail)
@@ -219,7 +219,7 @@ pub async fn end(
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Opens an intent again: its operation succeeded, but no read shows the effect yet.

@@ -180,8 +180,11 @@ async fn record(shared: &Shared, intent: &DueIntent, found: Found) -> Result<(),
     let mut tx = shared.store.begin("intents.reconcile").await?;
     match found {
         Found::End(end, detail) => {
+            if !intents::end(&mut tx, intent.id, end, Some(&detail), None).await? {
+                // the job that wrote it has learned the outcome meanwhile, and nobody waits for it any more
+                return Ok(());
+            }
             tracing::info!(account = %intent.account, job = %intent.job, action = %intent.action, outcome = end.as_str(), detail = %detail, "open write resolved");
-            intents::end(&mut tx, intent.id, end, Some(&detail), None).await?;
             if end == IntentEnd::Done
                 && let Some(effect) = Effect::of(intent)
             {

@@ -179,12 +179,19 @@ impl Hands {
         let started = Instant::now();
         let mut wait = self.shared.pace.first_poll(self.client.id(), settings.first_poll);
         let last = started + settings.operation_patience;
+        let mut first = true;
         loop {
             sleep(wait.min(last.saturating_duration_since(Instant::now()))).await;
             failpoint::hit("wrk.op_running");
-            match self.client.operation(operation).await {
+            let found = self.client.operation(operation).await;
+            if let Ok(found) = &found
+                && std::mem::take(&mut first)
+            {
+                let ended = found.status.is_final();
+                self.shared.pace.polled_first(self.client.id(), started, ended);
+            }
+            match found {
                 Ok(found) if found.status == OperationStatus::Succeeded => {
-                    self.shared.pace.took(self.client.id(), started.elapsed());
                     self.effect_known(step, intent, None, None).await?;
                     return Ok(StepEnd::Done { intent: Some(intent) });
                 }
