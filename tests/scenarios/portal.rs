@@ -1,6 +1,8 @@
 //! The portal over HTTP: real database, real roles, and a simulator that plays both issuers.
 
+mod mappings;
 mod pages;
 mod routes;
 mod sessions;
+mod users;
 mod world;

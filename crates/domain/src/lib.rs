@@ -20,6 +20,7 @@ pub mod profile;
 pub mod quarantine;
 pub mod roles;
 pub mod snapshot;
+pub mod user_state;
 pub mod wanted;
 pub mod window;
 

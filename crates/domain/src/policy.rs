@@ -96,6 +96,12 @@ impl Service {
             Self::App => "app",
         }
     }
+
+    /// Reads the stable name; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Voice, Self::App].into_iter().find(|service| service.as_str() == text)
+    }
 }
 
 /// A condition on one profile field.

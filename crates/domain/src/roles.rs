@@ -49,6 +49,8 @@ text_enum! {
         SeeOverview = "see_overview",
         /// See the jobs of an account and what they did.
         SeeJobs = "see_jobs",
+        /// See the users of an account and how each stands.
+        SeeUsers = "see_users",
         /// Start a sync with the stored authorization (*Teams*).
         SyncStored = "sync_stored",
         /// Start a sync with a sign-in of one's own (*Manual Sync*).
@@ -94,7 +96,7 @@ impl Act {
     #[must_use]
     pub fn roles(self) -> &'static [Role] {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs => EVERYBODY,
+            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers => EVERYBODY,
             Self::SyncStored => SYNC,
             Self::SaveMapping => MAPPING,
             Self::DecideHeld | Self::Undo => DECIDE,
@@ -115,7 +117,7 @@ impl Act {
     #[must_use]
     pub fn refusal(self) -> &'static str {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs => {
+            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers => {
                 "You have no role for this. Ask your provider for one."
             }
             Self::SyncStored => {

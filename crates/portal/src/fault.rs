@@ -1,6 +1,8 @@
 //! Everything that ends a request without what it asked for: the one place that says with which status, code and words.
 //! Pages show it as a page, the API as a problem document (RFC 9457). Inward causes go to the log and nowhere else.
 
+pub(crate) mod mapping;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tandem_consent::{LinkError, NoRandom};
@@ -8,6 +10,9 @@ use tandem_domain::roles::Act;
 use tandem_graph::SignInError;
 use tandem_runtime::chain;
 use tandem_store::StoreError;
+use tandem_wire::WireError;
+
+use self::mapping::MappingFault;
 
 /// Why a request ends here. Codes are stable and listed in `docs/codes.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +45,14 @@ pub(crate) enum Fault {
     NotAuthorized,
     TeamsNeedsAutoSync,
     ManualSyncOff,
+    /// What is saved now is not what the person saw.
+    Stale,
+    /// A save of the API names no version.
+    VersionMissing,
     KeyMissing,
     KeyReused,
+    /// A mapping is not saved.
+    Mapping(MappingFault),
     Unavailable,
     Internal,
 }
@@ -69,8 +80,11 @@ impl Fault {
             Self::NotAuthorized => "not_authorized",
             Self::TeamsNeedsAutoSync => "teams_needs_auto_sync",
             Self::ManualSyncOff => "manual_sync_off",
+            Self::Stale => "version_stale",
+            Self::VersionMissing => "if_match_missing",
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
+            Self::Mapping(fault) => fault.code(),
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -95,7 +109,10 @@ impl Fault {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LoginUnavailable => StatusCode::BAD_GATEWAY,
             Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => StatusCode::CONFLICT,
+            Self::Stale => StatusCode::PRECONDITION_FAILED,
+            Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Mapping(_) => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -111,6 +128,7 @@ impl Fault {
             Self::NoAccount(_) => "You have no account here",
             Self::Disabled => "You cannot sign in",
             Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => "This sync cannot start",
+            Self::Mapping(_) => "The mapping was not saved",
             Self::LoginUnavailable | Self::Unavailable | Self::Internal => "This did not work just now",
             _ => "This request cannot be carried out",
         }
@@ -149,10 +167,13 @@ impl Fault {
                 "Without Auto Sync there is no stored authorization to sync with.".into()
             }
             Self::ManualSyncOff => "A sync with a sign-in of one's own is not set up here.".into(),
+            Self::Stale => "Somebody else has saved in between. Nothing of yours was saved.".into(),
+            Self::VersionMissing => "The header If-Match is missing.".into(),
             Self::KeyMissing => {
                 "The header Idempotency-Key is missing, or is not 1 to 200 visible characters.".into()
             }
             Self::KeyReused => "The Idempotency-Key was used for another request.".into(),
+            Self::Mapping(fault) => fault.happened(),
             Self::Unavailable => "The database is busy or away.".into(),
             Self::Internal => "Something went wrong on our side. It is in the log.".into(),
         }
@@ -181,8 +202,11 @@ impl Fault {
             Self::NotAuthorized => "Have the Global Admin connect the tenant anew, or start a Manual Sync.",
             Self::TeamsNeedsAutoSync => "Start a Manual Sync, or have the Global Admin switch Auto Sync on.",
             Self::ManualSyncOff => "Ask your provider.",
+            Self::Stale => "Open the page anew, look at what is there now, and save again.",
+            Self::VersionMissing => "Read first, and send the ETag that comes with it.",
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
+            Self::Mapping(fault) => fault.todo(),
             Self::Internal => "Try again. If it happens twice, tell your provider the code below.",
         }
     }
@@ -192,6 +216,13 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = %chain(&error), "the portal could not do its work");
         if error.retryable() { Self::Unavailable } else { Self::Internal }
+    }
+}
+
+impl From<WireError> for Fault {
+    fn from(error: WireError) -> Self {
+        tracing::error!(error = %chain(&error), "the portal could not announce what it saved");
+        Self::Internal
     }
 }
 

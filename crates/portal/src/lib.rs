@@ -31,8 +31,10 @@ use std::sync::Arc;
 use axum::Router;
 use tandem_consent::Keys;
 use tandem_graph::{Issuer, SignIn};
+use tandem_outbox::Announcer;
 use tandem_runtime::{BoxError, Clock, Ctx, Ids};
 use tandem_store::Store;
+use tandem_wire::Subjects;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -55,6 +57,8 @@ pub struct Parts {
     pub app: String,
     /// The public key that tokens are sealed to.
     pub sealing_key: Option<PathBuf>,
+    /// Names of subjects; what is saved is announced under them.
+    pub subjects: Subjects,
 }
 
 /// What every request shares.
@@ -70,6 +74,7 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) manual_sync: bool,
+    pub(crate) announcer: Announcer,
 }
 
 /// Why the portal does not listen.
@@ -101,7 +106,7 @@ pub async fn start(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Result
 
 /// All pages and the API, for whoever serves them.
 pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
-    let Parts { store, fleet, microsoft, provider, app, sealing_key } = parts;
+    let Parts { store, fleet, microsoft, provider, app, sealing_key, subjects } = parts;
     let manual_sync = sealing_key.is_some() && microsoft.is_some();
     let connect = microsoft.clone().map(|sign_in| {
         tandem_consent::router(tandem_consent::Parts {
@@ -126,6 +131,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         keys: Keys::default(),
         metrics: metrics::Metrics::new(&ctx.meter),
         manual_sync,
+        announcer: Announcer::new(subjects, "portal", ctx),
     });
     frame::around(routes::router(&app), connect, app)
 }

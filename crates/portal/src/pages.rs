@@ -5,9 +5,12 @@ pub(crate) mod enter;
 pub(crate) mod error;
 pub(crate) mod job;
 pub(crate) mod jobs;
+pub(crate) mod mapping;
 pub(crate) mod overview;
 pub(crate) mod sign_in;
 pub(crate) mod sync;
+pub(crate) mod user;
+pub(crate) mod users;
 
 use askama::Template;
 use axum::http::{StatusCode, header};
@@ -81,5 +84,7 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
+mod sample_users;
 #[cfg(test)]
 mod samples;

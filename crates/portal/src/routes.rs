@@ -58,6 +58,21 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/accounts/{account}/enter", Account(Act::EnterAccount), post(pages::enter::enter)),
         post_("/accounts/{account}/sync", Account(Act::SyncStored), post(pages::sync::stored)),
         post_("/accounts/{account}/sync/manual", Account(Act::SyncSignedIn), post(pages::sync::manual)),
+        get_("/accounts/{account}/users", Account(Act::SeeUsers), get(pages::users::page)),
+        get_("/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(pages::user::page)),
+        post_("/accounts/{account}/users/{user}/sync", Account(Act::SyncStored), post(pages::user::sync)),
+        get_(
+            "/accounts/{account}/users/{user}/mapping",
+            Account(Act::SaveMapping),
+            get(pages::mapping::page),
+        ),
+        post_(
+            "/accounts/{account}/users/{user}/mapping",
+            Account(Act::SaveMapping),
+            post(pages::mapping::save),
+        ),
+        get_("/accounts/{account}/proposals", Account(Act::SaveMapping), get(pages::mapping::proposals)),
+        post_("/accounts/{account}/proposals", Account(Act::SaveMapping), post(pages::mapping::accept)),
         get_("/accounts/{account}/jobs", Account(Act::SeeJobs), get(pages::jobs::page)),
         get_("/accounts/{account}/jobs/{job}", Account(Act::SeeJobs), get(pages::job::page)),
         get_("/accounts/{account}/jobs/{job}/live", Account(Act::SeeJobs), get(pages::job::live)),
@@ -69,6 +84,29 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/api/v1/accounts/{account}/jobs/{job}", Account(Act::SeeJobs), get(api::jobs::one)),
         get_("/api/v1/accounts/{account}/jobs/{job}/steps", Account(Act::SeeJobs), get(api::jobs::steps)),
         post_("/api/v1/accounts/{account}/syncs", Account(Act::SyncStored), post(api::syncs::ask)),
+        get_("/api/v1/accounts/{account}/users", Account(Act::SeeUsers), get(api::users::list)),
+        get_("/api/v1/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(api::users::one)),
+        post_(
+            "/api/v1/accounts/{account}/users/{user}/mapping",
+            Account(Act::SaveMapping),
+            post(api::users::save),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/users/{user}/syncs",
+            Account(Act::SyncStored),
+            post(api::users::sync),
+        ),
+        get_(
+            "/api/v1/accounts/{account}/microsoft-users",
+            Account(Act::SaveMapping),
+            get(api::proposals::microsoft),
+        ),
+        get_("/api/v1/accounts/{account}/proposals", Account(Act::SaveMapping), get(api::proposals::list)),
+        post_(
+            "/api/v1/accounts/{account}/proposals",
+            Account(Act::SaveMapping),
+            post(api::proposals::accept),
+        ),
     ]
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tandem_domain::account_state::AccountState;
 use tandem_domain::job::JobState;
+use tandem_domain::user_state::UserState;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
@@ -71,6 +72,33 @@ pub(crate) fn job_tone(state: JobState) -> &'static str {
     }
 }
 
+/// The same for a user.
+pub(crate) fn user_tone(state: UserState) -> &'static str {
+    match state {
+        UserState::InTeams => "good",
+        UserState::Queued | UserState::Landing | UserState::NotSynced | UserState::Leaving => "busy",
+        UserState::Waiting | UserState::Held | UserState::Issue | UserState::NotMapped => "warn",
+        UserState::Conflict | UserState::Failed => "bad",
+    }
+}
+
+/// A text as one part of an address.
+pub(crate) fn segment(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
+}
+
+/// A text that may be long, cut.
+pub(crate) fn short(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}\u{2026}", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// A stable name as a word for people.
 pub(crate) fn word(name: &str) -> String {
     let mut chars = name.chars();
@@ -100,5 +128,8 @@ mod tests {
         );
         assert_eq!(counts(None), "\u{2013}");
         assert_eq!(word("not_authorized"), "Not authorized");
+        assert_eq!(segment("a/b c.\u{e9}%"), "a%2Fb%20c%2E%C3%A9%25");
+        assert_eq!(short(&"x".repeat(300)).chars().count(), 201);
+        assert_eq!(short("x"), "x");
     }
 }

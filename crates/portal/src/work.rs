@@ -1,16 +1,18 @@
 //! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
 
+pub(crate) mod users;
+
 use tandem_consent::{NewLink, make_link};
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::{Act, Field};
-use tandem_domain::{AccountId, JobId};
+use tandem_domain::{AccountId, JobId, PbxUserId};
 use tandem_store::admin::requests::{self, Ask};
 use tandem_store::connect::{Purpose, SecretHash};
 use tandem_store::log_read::{self, JobFilter, JobRow, StepFilter, StepRow};
 use tandem_store::portal::changes::{self, Change};
 use tandem_store::portal::idempotency::{self, Key};
 use tandem_store::portal::overview::{self, Overview};
-use tandem_store::portal::{audit, people};
+use tandem_store::portal::{audit, people, users as stored_users};
 use time::Duration;
 use uuid::Uuid;
 
@@ -133,18 +135,32 @@ pub(crate) async fn carried(app: &App, inside: &InAccount, job: &JobRow) -> Resu
     Ok(changes::range(&mut tx, inside.id(), range, CHANGES).await?)
 }
 
+/// What a sync with the stored authorization is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum About<'a> {
+    /// Everything managed.
+    Everybody,
+    /// One user, and besides what waits anyway.
+    User(&'a PbxUserId),
+}
+
 /// Asks for a sync with the stored authorization: a request, its audit record and its key, or none of them. The same
 /// key again is the same request.
 pub(crate) async fn ask_sync(
     app: &App,
     inside: &InAccount,
-    key: &str,
-    digest: &SecretHash,
+    about: About<'_>,
+    (key, digest): (&str, &SecretHash),
     reason: &str,
 ) -> Result<Uuid, Fault> {
     let (account, visitor) = (inside.id(), &inside.visitor);
     let now = app.clock.now();
     let request = app.ids.v7(&app.clock);
+    let reason = match about {
+        About::Everybody if reason.is_empty() => "Sync Now, Teams",
+        About::User(_) if reason.is_empty() => "Sync this user now",
+        _ => reason,
+    };
     let mut tx = app.store.begin_for("portal.ask_sync", account).await?;
     match idempotency::claim(&mut tx, (account, visitor.person), key, digest, request, now).await? {
         Key::New => {}
@@ -159,10 +175,21 @@ pub(crate) async fn ask_sync(
     if !facts.healthy {
         return Err(Fault::NotAuthorized);
     }
-    let ask = Ask::Sync(JobScope::All);
-    let reason = if reason.is_empty() { "Sync Now, Teams" } else { reason };
-    requests::ask(&mut tx, request, account, ask, &visitor.name, Some(reason)).await?;
-    let subject = request.to_string();
+    let subject = match about {
+        About::Everybody => {
+            let ask = Ask::Sync(JobScope::All);
+            requests::ask(&mut tx, request, account, ask, &visitor.name, Some(reason)).await?;
+            request.to_string()
+        }
+        About::User(user) => {
+            let row = stored_users::one(&mut tx, account, user).await?.ok_or(Fault::NotFound)?;
+            if !row.facts.mapped && !row.facts.standing {
+                return Err(Fault::BadInput("The user", "is not mapped, so there is nothing to sync"));
+            }
+            requests::ask_user(&mut tx, request, account, user, (visitor.name.as_str(), reason)).await?;
+            format!("{request} {user}")
+        }
+    };
     audit::append(&mut tx, &of(visitor, account, Act::SyncStored, now, &subject, reason, true)).await?;
     tx.commit().await?;
     tracing::info!(%account, %request, "a sync was asked for in the portal");

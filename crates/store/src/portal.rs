@@ -2,8 +2,10 @@
 
 pub mod audit;
 pub mod changes;
+pub mod explain;
 pub mod idempotency;
 pub mod overview;
 pub mod people;
 pub mod sessions;
+pub mod users;
 pub mod visits;

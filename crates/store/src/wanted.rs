@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use tandem_domain::authorization::{self, AuthorizationState, Reason};
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::{Decisions, Lock};
@@ -34,6 +35,11 @@ statements! {
                        p.deleted_at is not null or p.profile is null as gone
                   from admin.mappings m left join pbx.profiles p using (account_id, pbx_user_id)
                  where m.account_id = $1";
+    /// The same of one user.
+    MAPPING = "select m.pbx_user_id, m.microsoft_user, m.service, m.number, p.profile,
+                      p.deleted_at is not null or p.profile is null as gone
+                 from admin.mappings m left join pbx.profiles p using (account_id, pbx_user_id)
+                where m.account_id = $1 and m.pbx_user_id = $2";
     /// What stands in the tenant.
     STANDING = "select microsoft_user, pbx_user_id, number, policies from sync.standing where account_id = $1";
     /// Open intents.
@@ -43,6 +49,9 @@ statements! {
                       coalesce(bool_or(kind = 'settings' and fields && array['voice_routing_policy', 'dial_plan', 'shared_number',
                                                                              'location_id', 'policy_rules']), false) as everybody
                  from change.log where account_id = $1 and gen > $2 and gen <= $3";
+    /// Users whom people asked the running job to look at.
+    ASKED_FOR = "select r.pbx_user_id from queue.jobs j join admin.requests r on r.job_id = j.job_id and r.account_id = j.account_id
+                  where j.account_id = $1 and j.state = 'running' and r.pbx_user_id is not null";
     /// Deferred users that are due.
     DEFERRED_DUE = "select pbx_user_id from sync.deferred where account_id = $1 and next_look <= now()";
 }
@@ -70,7 +79,7 @@ pub struct Snapshot {
     pub decisions: Decisions,
     /// Users with a mapping.
     pub mapped_users: usize,
-    /// Users changed within the range.
+    /// Users changed within the range, and those whom people asked the running job to look at.
     pub changed: BTreeSet<PbxUserId>,
     /// A setting that concerns every user changed within the range.
     pub everybody_changed: bool,
@@ -108,6 +117,8 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
         .map_err(&failed)?;
     let due: Vec<String> =
         sqlx::query_scalar(DEFERRED_DUE).bind(account.0).fetch_all(&mut *tx).await.map_err(&failed)?;
+    let asked: Vec<String> =
+        sqlx::query_scalar(ASKED_FOR).bind(account.0).fetch_all(&mut *tx).await.map_err(&failed)?;
     let tenant = row.get::<Option<Uuid>, _>("tenant_id").map(TenantId);
     let authorization = tenant.map(|tenant| Ok((tenant, authorized(&row)?))).transpose()?;
     let users: Option<Vec<String>> = changed.get("users");
@@ -123,13 +134,13 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
         locks,
         decisions,
         mapped_users,
-        changed: users.unwrap_or_default().into_iter().map(PbxUserId).collect(),
+        changed: users.unwrap_or_default().into_iter().chain(asked).map(PbxUserId).collect(),
         everybody_changed: changed.get("everybody"),
         deferred_due: due.into_iter().map(PbxUserId).collect(),
     })
 }
 
-fn authorized(row: &sqlx::postgres::PgRow) -> Result<authorization::Standing, StoreError> {
+fn authorized(row: &PgRow) -> Result<authorization::Standing, StoreError> {
     let state = row.get::<Option<&str>, _>("authorization").and_then(AuthorizationState::parse);
     let reason = row.get::<Option<&str>, _>("authorization_reason").map(Reason::parse);
     match (state, reason) {
@@ -149,11 +160,7 @@ fn number(text: Option<String>, column: &'static str) -> Result<Option<Number>, 
     text.map(|text| Number::parse(&text)).transpose().map_err(|_| inconsistent(column))
 }
 
-async fn settings(
-    tx: &mut Tx,
-    account: AccountId,
-    row: &sqlx::postgres::PgRow,
-) -> Result<AccountSettings, StoreError> {
+async fn settings(tx: &mut Tx, account: AccountId, row: &PgRow) -> Result<AccountSettings, StoreError> {
     let failed = tx.failed();
     let rules: Vec<Value> =
         sqlx::query_scalar(RULES).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
@@ -198,22 +205,9 @@ async fn wanted(
     let mut wanted = Vec::with_capacity(rows.len());
     let mut mapped = BTreeSet::new();
     for row in &rows {
-        let user = PbxUserId(row.get("pbx_user_id"));
-        let oid = ObjectId(row.get("microsoft_user"));
-        mapped.insert(oid);
-        if row.get("gone") {
-            wanted.push(leaving_user(&user, oid));
-            continue;
-        }
-        let service = match row.get("service") {
-            "app" => Service::App,
-            _ => Service::Voice,
-        };
-        let profile: Profile =
-            serde_json::from_value(row.get("profile")).map_err(|_| inconsistent("pbx.profiles.profile"))?;
-        let mapping =
-            Mapping { user, oid, service, number: number(row.get("number"), "admin.mappings.number")? };
-        wanted.push(wanted_user(&mapping, &profile, settings));
+        let user = mapped_user(row, settings)?;
+        mapped.insert(user.oid);
+        wanted.push(user);
     }
     // whatever stands on somebody who is not mapped any more comes off
     for (oid, standing) in standing {
@@ -222,6 +216,39 @@ async fn wanted(
         }
     }
     Ok((wanted, rows.len()))
+}
+
+fn mapped_user(row: &PgRow, settings: &AccountSettings) -> Result<WantedUser, StoreError> {
+    let user = PbxUserId(row.get("pbx_user_id"));
+    let oid = ObjectId(row.get("microsoft_user"));
+    if row.get("gone") {
+        return Ok(leaving_user(&user, oid));
+    }
+    let service = match row.get("service") {
+        "app" => Service::App,
+        _ => Service::Voice,
+    };
+    let profile: Profile =
+        serde_json::from_value(row.get("profile")).map_err(|_| inconsistent("pbx.profiles.profile"))?;
+    let mapping = Mapping { user, oid, service, number: number(row.get("number"), "admin.mappings.number")? };
+    Ok(wanted_user(&mapping, &profile, settings))
+}
+
+/// What one mapped user should have; none without a mapping.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn of_user(
+    tx: &mut Tx,
+    account: AccountId,
+    user: &PbxUserId,
+) -> Result<Option<WantedUser>, StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query(MAPPING).bind(account.0).bind(user.as_str());
+    let Some(mapping) = query.fetch_optional(&mut **tx).await.map_err(&failed)? else { return Ok(None) };
+    let row = sqlx::query(ACCOUNT).bind(account.0).fetch_one(&mut **tx).await.map_err(&failed)?;
+    let settings = settings(tx, account, &row).await?;
+    mapped_user(&mapping, &settings).map(Some)
 }
 
 async fn locks(tx: &mut Tx, account: AccountId) -> Result<Vec<Lock>, StoreError> {

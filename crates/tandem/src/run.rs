@@ -123,7 +123,7 @@ pub(crate) async fn start(ctx: &Ctx, prepared: &Prepared) -> anyhow::Result<Runn
     let stores: Vec<Store> = prepared.stores();
     let first = &stores.first().context("no role to run")?.clone();
     database::ready(ctx, first).await?;
-    // the portal writes requests, which are found without being announced: alone, it needs no broker
+    // the portal writes requests and announcements, which others find and publish: alone, it needs no broker
     let shared = match prepared.roles.as_slice() {
         [Role::Portal] => None,
         _ => Some(shared(ctx, prepared, first).await?),

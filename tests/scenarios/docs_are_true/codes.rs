@@ -17,6 +17,7 @@ const WHO: &str = include_str!("../../../crates/teams-sync/src/who.rs");
 const VAULT: &str = include_str!("../../../crates/vault/src/error.rs");
 const FAULTS: &str = include_str!("../../../crates/consent/src/fault.rs");
 const PORTAL: &str = include_str!("../../../crates/portal/src/fault.rs");
+const PORTAL_MAPPING: &str = include_str!("../../../crates/portal/src/fault/mapping.rs");
 const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
 const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
@@ -35,8 +36,22 @@ fn every_code_is_explained() {
     assert_eq!(deferred.len(), 10, "every reason to defer has a row");
     // codes that the executor gives stand behind `code: "` or `("` in its source, those of whole jobs behind `=> "` as well
     let sources = [
-        STEPS, EXPLAINED, JOBS, JOB_ERRORS, ORDERS, REQUESTS, LOOKS, RESULTS, UNDO, WHO, VAULT, FAULTS,
-        PORTAL, ID_TOKENS, PROOFS,
+        STEPS,
+        EXPLAINED,
+        JOBS,
+        JOB_ERRORS,
+        ORDERS,
+        REQUESTS,
+        LOOKS,
+        RESULTS,
+        UNDO,
+        WHO,
+        VAULT,
+        FAULTS,
+        PORTAL,
+        PORTAL_MAPPING,
+        ID_TOKENS,
+        PROOFS,
     ]
     .into_iter();
     let literals = sources.flat_map(|source| {

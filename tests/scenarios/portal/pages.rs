@@ -7,16 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_tests::{Browser, Page};
 
-use super::world::{World, mark};
+use super::world::{World, hidden, mark};
 
 fn jobs_of(page: &Page) -> usize {
     page.text.matches("<th scope=\"row\"><a href=\"/accounts/account1/jobs/").count()
-}
-
-/// The value of the hidden field of this name.
-fn hidden(page: &Page, name: &str) -> Result<String> {
-    let (_, rest) = page.text.split_once(&format!("name=\"{name}\" value=\"")).context("the field")?;
-    Ok(rest.split('"').next().unwrap_or_default().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]

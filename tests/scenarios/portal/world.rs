@@ -94,6 +94,7 @@ impl World {
             })?),
             app: msgraph_sim::DEMO_APP.to_string(),
             sealing_key: Some(sealing_key),
+            subjects: tester.subjects(),
         };
         let named = |text: &str, role| (text.to_owned(), role);
         let roles: BTreeMap<String, Role> = [
@@ -184,4 +185,63 @@ pub(crate) fn mark(page: &Page) -> Result<String> {
         .split_once("name=\"mark\" value=\"")
         .with_context(|| format!("no form: {} {}", page.status, page.text))?;
     Ok(rest.split('"').next().unwrap_or_default().to_owned())
+}
+
+/// The value of the hidden field of this name.
+pub(crate) fn hidden(page: &Page, name: &str) -> Result<String> {
+    let (_, rest) = page.text.split_once(&format!("name=\"{name}\" value=\"")).context("the field")?;
+    Ok(rest.split('"').next().unwrap_or_default().to_owned())
+}
+
+impl World {
+    /// Puts the i-th user of the first tenant on the list of Microsoft users.
+    pub(crate) async fn listed(&self, i: u32, not_eligible: Option<&str>) -> Result<()> {
+        sqlx::query(
+            "insert into sync.microsoft_users (account_id, microsoft_user, upn, kind, phone_plan, account_enabled, not_eligible, discovery_id)
+             values ($1, $2, $3, 'user', 'enabled', true, $4, $2)",
+        )
+        .bind(self.first.id.0)
+        .bind(self.first.oid(i).0)
+        .bind(self.first.upn(i))
+        .bind(not_eligible)
+        .execute(&self.tester.admin)
+        .await?;
+        Ok(())
+    }
+
+    /// The first account has these mappings and as many licences as are said, without anybody having saved it.
+    pub(crate) async fn start_with(&self, mapped: &[u32], licences: i32) -> Result<()> {
+        let users: Vec<String> = mapped.iter().map(|i| self.first.user(*i).0).collect();
+        sqlx::query("delete from admin.mappings where account_id = $1 and pbx_user_id <> all ($2)")
+            .bind(self.first.id.0)
+            .bind(users)
+            .execute(&self.tester.admin)
+            .await?;
+        sqlx::query("update admin.accounts set licences = $2 where account_id = $1")
+            .bind(self.first.id.0)
+            .bind(licences)
+            .execute(&self.tester.admin)
+            .await?;
+        Ok(())
+    }
+
+    /// Where the mapping of the i-th user of the first account is chosen.
+    pub(crate) fn mapping(&self, i: u32) -> Url {
+        self.page(&format!("/accounts/{}/users/{}/mapping", self.first.name, self.first.user(i)))
+    }
+
+    /// Opens the page of a mapping and saves `to` there: the number of a Microsoft user, or none.
+    pub(crate) async fn choose(&self, browser: &mut Browser, i: u32, to: Option<u32>) -> Result<Page> {
+        let page = browser.go(&self.mapping(i)).await?;
+        self.chosen(browser, &page, to).await
+    }
+
+    /// Saves on a page that is open.
+    pub(crate) async fn chosen(&self, browser: &mut Browser, page: &Page, to: Option<u32>) -> Result<Page> {
+        let (mark, version) = (mark(page)?, hidden(page, "version")?);
+        let oid = to.map_or_else(|| "none".to_owned(), |to| self.first.oid(to).to_string());
+        let fields =
+            [("mark", mark.as_str()), ("version", &version), ("microsoft_user", &oid), ("service", "voice")];
+        browser.once(Method::POST, &page.url, &fields).await
+    }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Problem;
 use crate::fault::Fault;
 use crate::guard::InAccount;
+use crate::work::About;
 use crate::{App, work};
 
 /// What is asked for.
@@ -29,6 +30,26 @@ pub(crate) struct NewSync {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Asked {
     request_id: Uuid,
+}
+
+impl NewSync {
+    pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self, Fault> {
+        let new: Self = super::body(headers, body, "is { \"reason\": text }")?;
+        if new.reason.chars().count() > 500 || new.reason.chars().any(char::is_control) {
+            return Err(Fault::BadInput("reason", "is one line of 500 characters at most"));
+        }
+        Ok(new)
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl Asked {
+    pub(super) fn of(request_id: Uuid) -> Self {
+        Self { request_id }
+    }
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/syncs", tag = "jobs", request_body = NewSync,
@@ -47,24 +68,11 @@ pub(crate) async fn ask(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Asked>), Fault> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let key = match (keys.next().and_then(|key| key.to_str().ok()), keys.next()) {
-        (Some(key), None) if (1..=200).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
-            key
-        }
-        _ => return Err(Fault::KeyMissing),
-    };
-    let json = headers.get("content-type").and_then(|kind| kind.to_str().ok());
-    if json.is_none_or(|kind| kind.split(';').next() != Some("application/json")) {
-        return Err(Fault::BadInput("Content-Type", "is application/json"));
-    }
-    let new: NewSync =
-        serde_json::from_slice(&body).map_err(|_| Fault::BadInput("The body", "is { \"reason\": text }"))?;
-    if new.reason.chars().count() > 500 || new.reason.chars().any(char::is_control) {
-        return Err(Fault::BadInput("reason", "is one line of 500 characters at most"));
-    }
+    let key = super::key(&headers)?;
+    let new = NewSync::read(&headers, &body)?;
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
-    let request_id = work::ask_sync(&app, &inside, &format!("api {key}"), &hash, &new.reason).await?;
+    let request_id =
+        work::ask_sync(&app, &inside, About::Everybody, (key.as_str(), &hash), &new.reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Asked { request_id })))
 }

@@ -14,11 +14,11 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use super::{InPage, Layout, accounts, enter, error, job, jobs, overview, sign_in};
+use super::{InPage, Layout, accounts, enter, error, job, jobs, overview, sample_users, sign_in};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 
-const NOW: OffsetDateTime = datetime!(2026-03-01 14:07:09 UTC);
+pub(super) const NOW: OffsetDateTime = datetime!(2026-03-01 14:07:09 UTC);
 /// Texts that people or Microsoft could give us (B29).
 const CORPUS: [&str; 6] = [
     "<script>alert(1)</script>",
@@ -29,7 +29,7 @@ const CORPUS: [&str; 6] = [
     "'; onload='x",
 ];
 
-fn layout(text: &str) -> Layout {
+pub(super) fn layout(text: &str) -> Layout {
     let account = InPage {
         name: "alpha".to_owned(),
         label: text.to_owned(),
@@ -86,7 +86,7 @@ fn overview_row(text: &str) -> Overview {
     }
 }
 
-fn job_row(text: &str, state: JobState) -> JobRow {
+pub(super) fn job_row(text: &str, state: JobState) -> JobRow {
     JobRow {
         job: JobId(Uuid::from_u128(1)),
         account: AccountId(Uuid::from_u128(2)),
@@ -211,7 +211,8 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("signed out", sign_in(true).render()),
         ("enter", enter.render()),
     ];
-    rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string()))).into()
+    let rendered = rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string())));
+    rendered.into_iter().chain(sample_users::pages(text)).collect()
 }
 
 #[test]
@@ -244,12 +245,12 @@ fn b29_no_text_of_anybody_breaks_out_of_a_page() {
 
 #[test]
 fn every_template_is_among_the_samples() {
-    let source = include_str!("samples.rs");
+    let source = concat!(include_str!("samples.rs"), include_str!("sample_users.rs"));
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         let module = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if module == "samples" {
+        if module.starts_with("sample") {
             continue;
         }
         for page in

@@ -11,13 +11,14 @@ use super::see_other;
 use crate::extract::Form;
 use crate::fault::Fault;
 use crate::guard::InAccount;
+use crate::work::About;
 use crate::{App, work};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredForm {
     /// Made with the page, so that a second click on the same button is the same request.
-    key: String,
+    pub(crate) key: String,
 }
 
 pub(crate) async fn stored(
@@ -30,7 +31,8 @@ pub(crate) async fn stored(
     }
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, b"page").as_ref());
-    work::ask_sync(&app, &inside, &format!("page {}", form.key), &hash, "").await?;
+    let key = format!("page {}", form.key);
+    work::ask_sync(&app, &inside, About::Everybody, (key.as_str(), &hash), "").await?;
     Ok(see_other(&format!("/accounts/{}?asked=1", inside.account.name)))
 }
 

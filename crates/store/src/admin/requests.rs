@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 use tandem_domain::job::JobScope;
-use tandem_domain::{AccountId, JobId};
+use tandem_domain::{AccountId, JobId, PbxUserId};
 use uuid::Uuid;
 
 use crate::sql::statements;
@@ -12,6 +12,9 @@ use crate::{Store, StoreError, Tx};
 statements! {
     /// Asks for something.
     ASK = "insert into admin.requests (request_id, account_id, kind, scope, person, reason, subject, linked_job) values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    /// Asks for a Manual job that looks at one user.
+    ASK_USER = "insert into admin.requests (request_id, account_id, kind, scope, person, reason, pbx_user_id)
+                values ($1, $2, 'sync', 'changed', $3, $4, $5)";
     /// What became of a request.
     ANSWER = "select job_id, taken_at is not null as taken, answered_at is not null as answered, answer_code, answer_text from admin.requests where request_id = $1";
     /// Requests that teams-sync carries out, oldest first; one that a process left behind is taken again after a while.
@@ -93,6 +96,23 @@ pub async fn ask(
         .execute(&mut **tx)
         .await
         .map_err(failed)?;
+    Ok(())
+}
+
+/// Asks for a Manual job that looks at one user, and besides at what waits anyway.
+///
+/// # Errors
+/// [`StoreError::Constraint`] for an unknown account.
+pub async fn ask_user(
+    tx: &mut Tx,
+    request: Uuid,
+    account: AccountId,
+    user: &PbxUserId,
+    (person, reason): (&str, &str),
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query(ASK_USER).bind(request).bind(account.0).bind(person).bind(reason);
+    query.bind(user.as_str()).execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }
 

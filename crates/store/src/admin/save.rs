@@ -1,10 +1,13 @@
 //! Saving accounts.
 
+use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 use tandem_domain::policy::PolicyRule;
 use tandem_domain::{AccountId, PbxUserId, TenantId};
+use time::OffsetDateTime;
 
 use super::accounts::{Mapping, Settings};
+use crate::change::{ChangeKind, NewChange};
 use crate::sql::statements;
 use crate::{StoreError, Tx};
 
@@ -105,6 +108,41 @@ pub async fn put_mappings(
         .await
         .map_err(&failed)?;
     Ok(())
+}
+
+type Field = (&'static str, Option<Value>);
+
+fn mapping_fields(mapping: Option<&Mapping>) -> [Field; 3] {
+    [
+        ("microsoft_user", mapping.map(|mapping| json!(mapping.microsoft_user))),
+        ("service", mapping.map(|mapping| json!(mapping.service))),
+        ("number", mapping.map(|mapping| json!(mapping.number))),
+    ]
+}
+
+/// The change that is recorded when the mapping of a user becomes another one; none where they are equal.
+#[must_use]
+pub fn mapping_change(
+    account: AccountId,
+    user: &PbxUserId,
+    (old, new): (Option<&Mapping>, Option<&Mapping>),
+    now: OffsetDateTime,
+) -> Option<NewChange> {
+    let pairs = mapping_fields(old).into_iter().zip(mapping_fields(new));
+    let (before, after): (Vec<Field>, Vec<Field>) = pairs.filter(|(old, new)| old.1 != new.1).unzip();
+    let map = |fields: &[Field]| -> Map<String, Value> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone().unwrap_or_default())).collect()
+    };
+    (!after.is_empty()).then(|| NewChange {
+        account,
+        user: Some(user.clone()),
+        kind: if new.is_some() { ChangeKind::Mapped } else { ChangeKind::Unmapped },
+        fields: after.iter().map(|(name, _)| *name).collect(),
+        before: old.map(|_| map(&before)),
+        after: new.map(|_| map(&after)),
+        detected_at: now,
+        saved_at: Some(now),
+    })
 }
 
 /// Replaces the policy rules.

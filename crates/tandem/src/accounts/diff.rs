@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use tandem_domain::policy::PolicyRule;
 use tandem_domain::{AccountId, PbxUserId};
 use tandem_store::admin::accounts::{Account, Mapping, Settings};
+use tandem_store::admin::save::mapping_change;
 use tandem_store::change::{ChangeKind, NewChange};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -56,14 +57,6 @@ fn fields(settings: &Settings, rules: &[PolicyRule]) -> Fields {
     ]
 }
 
-fn mapping_fields(mapping: &Mapping) -> Fields {
-    vec![
-        ("microsoft_user", json!(mapping.microsoft_user)),
-        ("service", json!(mapping.service)),
-        ("number", json!(mapping.number)),
-    ]
-}
-
 fn map(fields: &[(&'static str, Value)]) -> Map<String, Value> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
@@ -86,16 +79,6 @@ pub(super) fn diff<'a>(
 ) -> Diff<'a> {
     let mut diff = Diff::default();
     let declared = &resolved.declared;
-    let change = |user: Option<&PbxUserId>, kind, fields, before, after| NewChange {
-        account,
-        user: user.cloned(),
-        kind,
-        fields,
-        before,
-        after,
-        detected_at: now,
-        saved_at: Some(now),
-    };
     if stored.is_none() {
         diff.lines.push("+ account".to_owned());
     }
@@ -112,7 +95,16 @@ pub(super) fn diff<'a>(
     diff.settings = after.iter().any(|(name, _)| *name != "policy_rules");
     if !after.is_empty() {
         let old = stored.is_some().then(|| map(&before));
-        diff.changes.push(change(None, ChangeKind::Settings, names(&after), old, Some(map(&after))));
+        diff.changes.push(NewChange {
+            account,
+            user: None,
+            kind: ChangeKind::Settings,
+            fields: names(&after),
+            before: old,
+            after: Some(map(&after)),
+            detected_at: now,
+            saved_at: Some(now),
+        });
     }
     let old_binding = stored.and_then(|account| account.binding.as_ref());
     if old_binding != declared.binding.as_ref() {
@@ -132,55 +124,39 @@ pub(super) fn diff<'a>(
     if let Some(proved) = &resolved.proved {
         diff.lines.push(format!("~ tenant {}: authorization {}", proved.tenant, proved.state));
     }
-    mappings(&mut diff, stored, resolved, &change);
+    mappings(&mut diff, account, stored, resolved, now);
     diff
 }
 
 fn mappings<'a>(
     diff: &mut Diff<'a>,
+    account: AccountId,
     stored: Option<&'a Account>,
     resolved: &'a Resolved,
-    change: &impl Fn(
-        Option<&PbxUserId>,
-        ChangeKind,
-        Vec<&'static str>,
-        Option<Map<String, Value>>,
-        Option<Map<String, Value>>,
-    ) -> NewChange,
+    now: OffsetDateTime,
 ) {
     for (user, old) in stored.into_iter().flat_map(|account| &account.mappings) {
         if resolved.mappings.contains_key(user) {
             continue;
         }
-        let fields = mapping_fields(old);
         diff.lines.push(format!("- mapping {user} = {}", old.microsoft_user));
         diff.away.push(user);
-        let kind = ChangeKind::Unmapped;
-        diff.changes.push(change(Some(user), kind, names(&fields), Some(map(&fields)), None));
+        diff.changes.extend(mapping_change(account, user, (Some(old), None), now));
     }
     for (user, new) in &resolved.mappings {
-        let kind = ChangeKind::Mapped;
-        match stored.and_then(|account| account.mappings.get(user)) {
-            Some(old) if old == new => continue,
-            Some(old) => {
-                let (before, after) = differing(mapping_fields(old), mapping_fields(new));
-                for ((name, old), (_, new)) in before.iter().zip(&after) {
-                    diff.lines.push(format!("~ mapping {user} {name}: {old} -> {new}"));
-                }
-                diff.away.push(user);
-                let (old, new) = (Some(map(&before)), Some(map(&after)));
-                diff.changes.push(change(Some(user), kind, names(&after), old, new));
+        let old = stored.and_then(|account| account.mappings.get(user));
+        let Some(change) = mapping_change(account, user, (old, Some(new)), now) else { continue };
+        if let (Some(before), Some(after)) = (&change.before, &change.after) {
+            for name in &change.fields {
+                let side = |fields: &Map<String, Value>| fields.get(*name).cloned().unwrap_or_default();
+                diff.lines.push(format!("~ mapping {user} {name}: {} -> {}", side(before), side(after)));
             }
-            None => {
-                let fields = mapping_fields(new);
-                diff.lines.push(format!(
-                    "+ mapping {user} = {} ({})",
-                    new.microsoft_user,
-                    new.service.as_str()
-                ));
-                diff.changes.push(change(Some(user), kind, names(&fields), None, Some(map(&fields))));
-            }
+            diff.away.push(user);
+        } else {
+            let (oid, service) = (new.microsoft_user, new.service.as_str());
+            diff.lines.push(format!("+ mapping {user} = {oid} ({service})"));
         }
+        diff.changes.push(change);
         diff.new.push((user, new));
     }
 }

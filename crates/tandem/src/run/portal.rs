@@ -9,6 +9,7 @@ use tandem_portal::{Parts, PortalSettings};
 use tandem_runtime::Ctx;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::{DbConfig, Login, Store};
+use tandem_wire::Subjects;
 
 use crate::config::Config;
 
@@ -22,6 +23,7 @@ pub(super) struct PortalPrepared {
     provider: Option<IssuerConfig>,
     app: String,
     sealing_key: Option<PathBuf>,
+    subjects: Subjects,
 }
 
 impl PortalPrepared {
@@ -48,6 +50,8 @@ impl PortalPrepared {
             provider,
             app: config.microsoft.as_ref().map(|microsoft| microsoft.client_id.clone()).unwrap_or_default(),
             sealing_key: config.vault.public_key_file.clone(),
+            // a prefix that cannot be used is told by who connects the bus
+            subjects: config.bus.subjects().ok()?,
         })
     }
 
@@ -60,6 +64,7 @@ impl PortalPrepared {
             provider: self.provider.clone().map(Issuer::new).transpose()?,
             app: self.app.clone(),
             sealing_key: self.sealing_key.clone(),
+            subjects: self.subjects.clone(),
         };
         let address = tandem_portal::start(ctx, parts, &self.settings).await?;
         tracing::info!(address = %address, "the portal listens");
