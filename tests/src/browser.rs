@@ -114,7 +114,7 @@ impl Browser {
     /// The value of a cookie of a site.
     #[must_use]
     pub fn cookie(&self, site: &Url, name: &str) -> Option<&str> {
-        self.cookies.get(&(site.authority().to_owned(), name.to_owned())).map(String::as_str)
+        self.cookies.get(&(site.host_str()?.to_owned(), name.to_owned())).map(String::as_str)
     }
 
     /// Follows redirects to a page.
