@@ -6,4 +6,5 @@ pub mod idempotency;
 pub mod overview;
 pub mod people;
 pub mod sessions;
+pub mod settings;
 pub mod visits;
