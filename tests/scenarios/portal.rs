@@ -1,6 +1,8 @@
 //! The portal over HTTP: real database, real roles, and a simulator that plays both issuers.
 
+mod acts;
 mod pages;
 mod routes;
 mod sessions;
+mod settings;
 mod world;

@@ -4,13 +4,19 @@
 //! `X-CSRF-Token`, and a key of their own in `Idempotency-Key`.
 
 pub(crate) mod accounts;
+pub(crate) mod acts;
 pub(crate) mod jobs;
+pub(crate) mod requests;
+pub(crate) mod settings;
 pub(crate) mod syncs;
 
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use utoipa::{OpenApi, ToSchema};
+
+use crate::fault::Fault;
 
 /// A problem document (RFC 9457).
 #[derive(Serialize, ToSchema)]
@@ -30,7 +36,26 @@ pub(crate) struct Problem {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Tandem", version = "1", description = "What customers and operators see and ask for."),
-    paths(accounts::me, accounts::list, accounts::one, jobs::list, jobs::one, jobs::steps, syncs::ask),
+    paths(
+        accounts::me,
+        accounts::list,
+        accounts::one,
+        jobs::list,
+        jobs::one,
+        jobs::steps,
+        syncs::ask,
+        requests::held,
+        acts::approve,
+        acts::reject,
+        acts::replay,
+        acts::undo_preview,
+        acts::undo,
+        acts::preview,
+        acts::run,
+        requests::request,
+        settings::read,
+        settings::save
+    ),
     components(schemas(Problem))
 )]
 struct Document;
@@ -41,6 +66,26 @@ pub fn openapi() -> String {
     let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// The key of a post.
+fn key(headers: &HeaderMap) -> Result<String, Fault> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    match (keys.next().and_then(|key| key.to_str().ok()), keys.next()) {
+        (Some(key), None) if (1..=200).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(format!("api {key}"))
+        }
+        _ => Err(Fault::KeyMissing),
+    }
+}
+
+/// The body of a post; `form` says what it should be.
+fn body<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], form: &'static str) -> Result<T, Fault> {
+    let json = headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    if json.is_none_or(|kind| kind.split(';').next() != Some("application/json")) {
+        return Err(Fault::BadInput("Content-Type", "is application/json"));
+    }
+    serde_json::from_slice(body).map_err(|_| Fault::BadInput("The body", form))
 }
 
 pub(crate) async fn document() -> Response {

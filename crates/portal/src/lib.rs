@@ -9,6 +9,7 @@
 //! Ways of a request: [`frame`] (host, method, origin, headers), [`guard`] (session, form token, rights), then a page of
 //! [`pages`] or a resource of [`api`], which both work with the functions of [`work`].
 
+mod acts;
 mod api;
 mod assets;
 mod cookies;
@@ -19,6 +20,7 @@ mod guard;
 mod metrics;
 mod pages;
 mod routes;
+mod saving;
 mod settings;
 mod sign_in;
 mod view;
@@ -31,14 +33,16 @@ use std::sync::Arc;
 use axum::Router;
 use tandem_consent::Keys;
 use tandem_graph::{Issuer, SignIn};
+use tandem_outbox::Announcer;
 use tandem_runtime::{BoxError, Clock, Ctx, Ids};
 use tandem_store::Store;
+use tandem_wire::Subjects;
 use tokio::net::TcpListener;
 use url::Url;
 
 pub use api::openapi;
 pub use routes::{Access, Entry, table};
-pub use settings::{ClaimRules, PortalSettings};
+pub use settings::{ClaimRules, PortalSettings, Windows};
 
 /// What the portal works with.
 #[derive(Clone, Debug)]
@@ -55,6 +59,8 @@ pub struct Parts {
     pub app: String,
     /// The public key that tokens are sealed to.
     pub sealing_key: Option<PathBuf>,
+    /// Names of subjects; what is saved is announced under them.
+    pub subjects: Subjects,
 }
 
 /// What every request shares.
@@ -70,6 +76,8 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) manual_sync: bool,
+    pub(crate) announcer: Announcer,
+    pub(crate) windows: Windows,
 }
 
 /// Why the portal does not listen.
@@ -101,7 +109,7 @@ pub async fn start(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Result
 
 /// All pages and the API, for whoever serves them.
 pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
-    let Parts { store, fleet, microsoft, provider, app, sealing_key } = parts;
+    let Parts { store, fleet, microsoft, provider, app, sealing_key, subjects } = parts;
     let manual_sync = sealing_key.is_some() && microsoft.is_some();
     let connect = microsoft.clone().map(|sign_in| {
         tandem_consent::router(tandem_consent::Parts {
@@ -126,6 +134,8 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         keys: Keys::default(),
         metrics: metrics::Metrics::new(&ctx.meter),
         manual_sync,
+        announcer: Announcer::new(subjects, "portal", ctx),
+        windows: settings.windows,
     });
     frame::around(routes::router(&app), connect, app)
 }

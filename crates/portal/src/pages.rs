@@ -1,13 +1,19 @@
 //! Pages: typed templates that escape what they are given, each with samples that a test renders.
 
 pub(crate) mod accounts;
+pub(crate) mod again;
 pub(crate) mod enter;
 pub(crate) mod error;
+pub(crate) mod held;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod overview;
+pub(crate) mod plan;
+pub(crate) mod request;
+pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod sync;
+pub(crate) mod troubleshooting;
 
 use askama::Template;
 use axum::http::{StatusCode, header};
@@ -81,5 +87,7 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
+mod sample_plans;
 #[cfg(test)]
 mod samples;

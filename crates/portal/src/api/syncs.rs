@@ -28,7 +28,7 @@ pub(crate) struct NewSync {
 /// A sync that was asked for. It joins one that is running, or becomes a job in a moment.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Asked {
-    request_id: Uuid,
+    pub(super) request_id: Uuid,
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/syncs", tag = "jobs", request_body = NewSync,
@@ -47,24 +47,13 @@ pub(crate) async fn ask(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Asked>), Fault> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let key = match (keys.next().and_then(|key| key.to_str().ok()), keys.next()) {
-        (Some(key), None) if (1..=200).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
-            key
-        }
-        _ => return Err(Fault::KeyMissing),
-    };
-    let json = headers.get("content-type").and_then(|kind| kind.to_str().ok());
-    if json.is_none_or(|kind| kind.split(';').next() != Some("application/json")) {
-        return Err(Fault::BadInput("Content-Type", "is application/json"));
-    }
-    let new: NewSync =
-        serde_json::from_slice(&body).map_err(|_| Fault::BadInput("The body", "is { \"reason\": text }"))?;
+    let key = super::key(&headers)?;
+    let new: NewSync = super::body(&headers, &body, "is { \"reason\": text }")?;
     if new.reason.chars().count() > 500 || new.reason.chars().any(char::is_control) {
         return Err(Fault::BadInput("reason", "is one line of 500 characters at most"));
     }
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
-    let request_id = work::ask_sync(&app, &inside, &format!("api {key}"), &hash, &new.reason).await?;
+    let request_id = work::ask_sync(&app, &inside, &key, &hash, &new.reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Asked { request_id })))
 }

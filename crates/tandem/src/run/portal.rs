@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
-use tandem_portal::{Parts, PortalSettings};
+use tandem_portal::{Parts, PortalSettings, Windows};
 use tandem_runtime::Ctx;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::{DbConfig, Login, Store};
+use tandem_wire::Subjects;
 
-use crate::config::Config;
+use crate::config::{Config, longest_max_wait};
 
 /// Everything that the portal needs, secrets read, nothing connected.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct PortalPrepared {
     provider: Option<IssuerConfig>,
     app: String,
     sealing_key: Option<PathBuf>,
+    subjects: Subjects,
 }
 
 impl PortalPrepared {
@@ -40,14 +42,18 @@ impl PortalPrepared {
                 "[sign_in] beside [microsoft] for customers, [portal.provider] for the provider's people";
             errors.push_hint("portal", "nobody can sign in", hint);
         }
+        let longest = time::Duration::try_from(longest_max_wait(config)).ok()?;
+        let windows = Windows { usual: config.debouncer.timing, longest };
         Some(Self {
-            settings: section.settings()?,
+            settings: section.settings(windows)?,
             database: config.database.config(),
             fleet: config.database.password(Login::PortalFleet, errors)?,
             microsoft,
             provider,
             app: config.microsoft.as_ref().map(|microsoft| microsoft.client_id.clone()).unwrap_or_default(),
             sealing_key: config.vault.public_key_file.clone(),
+            // a prefix that cannot be used is told by who connects the bus
+            subjects: config.bus.subjects().ok()?,
         })
     }
 
@@ -60,6 +66,7 @@ impl PortalPrepared {
             provider: self.provider.clone().map(Issuer::new).transpose()?,
             app: self.app.clone(),
             sealing_key: self.sealing_key.clone(),
+            subjects: self.subjects.clone(),
         };
         let address = tandem_portal::start(ctx, parts, &self.settings).await?;
         tracing::info!(address = %address, "the portal listens");
