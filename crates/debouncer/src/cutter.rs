@@ -143,9 +143,10 @@ impl Cutter {
             }
             match requested {
                 Requested::Queued(job) => {
-                    self.metrics.cut(JobType::Manual, cause, 1);
-                    tracing::info!(account = %job.account, job = %job.job, job_type = "manual", cause, "job cut");
-                    announcements.extend(self.announce(&[job], JobType::Manual)?);
+                    let job_type = request.job_type;
+                    self.metrics.cut(job_type, cause, 1);
+                    tracing::info!(account = %job.account, job = %job.job, job_type = %job_type, cause, "job cut");
+                    announcements.extend(self.announce(&[job], job_type)?);
                 }
                 Requested::Joined { job, number, at, data } => {
                     tracing::info!(account = %request.account, job = %job, "request joined the queued job");

@@ -57,6 +57,10 @@ text_enum! {
         SyncSignedIn = "sync_signed_in",
         /// Save mappings.
         SaveMapping = "save_mapping",
+        /// See the settings of an account.
+        SeeSettings = "see_settings",
+        /// Save windows and policy rules.
+        SaveSettings = "save_settings",
         /// Switch Auto Sync on or off.
         SwitchAutoSync = "switch_auto_sync",
         /// Switch Next Gen Teams Sync on or off.
@@ -89,6 +93,7 @@ const SYNC: &[Role] = &[GlobalAdmin, SyncContributor];
 const MAPPING: &[Role] = &[AccountManager, AccountAdmin];
 const DECIDE: &[Role] = &[GlobalAdmin, SyncContributor, Operator];
 const GLOBAL_ADMIN: &[Role] = &[GlobalAdmin];
+const SETTINGS: &[Role] = &[GlobalAdmin, Operator];
 const OPERATOR: &[Role] = &[Operator];
 
 impl Act {
@@ -96,15 +101,17 @@ impl Act {
     #[must_use]
     pub fn roles(self) -> &'static [Role] {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers => EVERYBODY,
+            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
+                EVERYBODY
+            }
+            Self::SaveSettings => SETTINGS,
             Self::SyncStored => SYNC,
             Self::SaveMapping => MAPPING,
-            Self::DecideHeld | Self::Undo => DECIDE,
+            Self::DecideHeld | Self::Undo | Self::Replay => DECIDE,
             Self::SyncSignedIn | Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 GLOBAL_ADMIN
             }
             Self::EnterAccount
-            | Self::Replay
             | Self::Pause
             | Self::SetLicences
             | Self::RemoveIntegration
@@ -117,7 +124,7 @@ impl Act {
     #[must_use]
     pub fn refusal(self) -> &'static str {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers => {
+            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
                 "You have no role for this. Ask your provider for one."
             }
             Self::SyncStored => {
@@ -131,11 +138,13 @@ impl Act {
             Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 "Only the Global Admin linked to the account may change this. Ask that person."
             }
-            Self::DecideHeld | Self::Undo => {
+            Self::SaveSettings => {
+                "Only the Global Admin linked to the account, or your provider, may change this. Ask one of them."
+            }
+            Self::DecideHeld | Self::Undo | Self::Replay => {
                 "The Global Admin, a Sync Contributor or your provider decides this. Ask one of them."
             }
             Self::EnterAccount
-            | Self::Replay
             | Self::Pause
             | Self::SetLicences
             | Self::RemoveIntegration

@@ -4,8 +4,11 @@
 //! `X-CSRF-Token`, and a key of their own in `Idempotency-Key`.
 
 pub(crate) mod accounts;
+pub(crate) mod acts;
 pub(crate) mod jobs;
 pub(crate) mod proposals;
+pub(crate) mod requests;
+pub(crate) mod settings;
 pub(crate) mod syncs;
 pub(crate) mod users;
 
@@ -49,7 +52,18 @@ pub(crate) struct Problem {
         users::sync,
         proposals::microsoft,
         proposals::list,
-        proposals::accept
+        proposals::accept,
+        requests::held,
+        acts::approve,
+        acts::reject,
+        acts::replay,
+        acts::undo_preview,
+        acts::undo,
+        acts::preview,
+        acts::run,
+        requests::request,
+        settings::read,
+        settings::save
     ),
     components(schemas(Problem))
 )]

@@ -45,10 +45,20 @@ pub(crate) enum Fault {
     NotAuthorized,
     TeamsNeedsAutoSync,
     ManualSyncOff,
+    /// The held removals have been decided about, or are another list now.
+    HeldDecided,
+    /// The held removals have waited for too long.
+    HeldExpired,
+    /// The job left nothing to be done anew.
+    NothingToReplay,
+    /// The job did nothing that could be undone, or is not over.
+    NothingToUndo,
     /// What is saved now is not what the person saw.
     Stale,
     /// A save of the API names no version.
     VersionMissing,
+    /// Auto Sync without Next Gen Teams Sync.
+    NextGenFirst,
     KeyMissing,
     KeyReused,
     /// A mapping is not saved.
@@ -82,6 +92,11 @@ impl Fault {
             Self::ManualSyncOff => "manual_sync_off",
             Self::Stale => "version_stale",
             Self::VersionMissing => "if_match_missing",
+            Self::HeldDecided => "held_decided",
+            Self::HeldExpired => "held_expired",
+            Self::NothingToReplay => "replay_nothing",
+            Self::NothingToUndo => "undo_nothing",
+            Self::NextGenFirst => "next_gen_needed",
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
             Self::Mapping(fault) => fault.code(),
@@ -108,7 +123,14 @@ impl Fault {
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LoginUnavailable => StatusCode::BAD_GATEWAY,
-            Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => StatusCode::CONFLICT,
+            Self::NotAuthorized
+            | Self::TeamsNeedsAutoSync
+            | Self::ManualSyncOff
+            | Self::HeldDecided
+            | Self::HeldExpired
+            | Self::NothingToReplay
+            | Self::NothingToUndo
+            | Self::NextGenFirst => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -169,6 +191,13 @@ impl Fault {
             Self::ManualSyncOff => "A sync with a sign-in of one's own is not set up here.".into(),
             Self::Stale => "Somebody else has saved in between. Nothing of yours was saved.".into(),
             Self::VersionMissing => "The header If-Match is missing.".into(),
+            Self::HeldDecided => {
+                "These removals were approved, rejected or replaced by another list already.".into()
+            }
+            Self::HeldExpired => "These removals have waited for more than seven days.".into(),
+            Self::NothingToReplay => "This sync is not over, or it has done all that it was to do.".into(),
+            Self::NothingToUndo => "This sync is not over, or it has changed nothing.".into(),
+            Self::NextGenFirst => "Auto Sync needs Next Gen Teams Sync, which is off.".into(),
             Self::KeyMissing => {
                 "The header Idempotency-Key is missing, or is not 1 to 200 visible characters.".into()
             }
@@ -204,6 +233,10 @@ impl Fault {
             Self::ManualSyncOff => "Ask your provider.",
             Self::Stale => "Open the page anew, look at what is there now, and save again.",
             Self::VersionMissing => "Read first, and send the ETag that comes with it.",
+            Self::HeldDecided => "Look at what is held now.",
+            Self::HeldExpired => "Start a new sync over everybody; it looks anew.",
+            Self::NothingToReplay | Self::NothingToUndo => "Look at the sync again.",
+            Self::NextGenFirst => "Have the Global Admin switch that on and save it first.",
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
             Self::Mapping(fault) => fault.todo(),

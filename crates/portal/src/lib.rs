@@ -9,6 +9,7 @@
 //! Ways of a request: [`frame`] (host, method, origin, headers), [`guard`] (session, form token, rights), then a page of
 //! [`pages`] or a resource of [`api`], which both work with the functions of [`work`].
 
+mod acts;
 mod api;
 mod assets;
 mod cookies;
@@ -19,6 +20,7 @@ mod guard;
 mod metrics;
 mod pages;
 mod routes;
+mod saving;
 mod settings;
 mod sign_in;
 mod view;
@@ -40,7 +42,7 @@ use url::Url;
 
 pub use api::openapi;
 pub use routes::{Access, Entry, table};
-pub use settings::{ClaimRules, PortalSettings};
+pub use settings::{ClaimRules, PortalSettings, Windows};
 
 /// What the portal works with.
 #[derive(Clone, Debug)]
@@ -75,6 +77,7 @@ pub(crate) struct App {
     pub(crate) metrics: metrics::Metrics,
     pub(crate) manual_sync: bool,
     pub(crate) announcer: Announcer,
+    pub(crate) windows: Windows,
 }
 
 /// Why the portal does not listen.
@@ -132,6 +135,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         metrics: metrics::Metrics::new(&ctx.meter),
         manual_sync,
         announcer: Announcer::new(subjects, "portal", ctx),
+        windows: settings.windows,
     });
     frame::around(routes::router(&app), connect, app)
 }

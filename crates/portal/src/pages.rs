@@ -1,14 +1,20 @@
 //! Pages: typed templates that escape what they are given, each with samples that a test renders.
 
 pub(crate) mod accounts;
+pub(crate) mod again;
 pub(crate) mod enter;
 pub(crate) mod error;
+pub(crate) mod held;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod mapping;
 pub(crate) mod overview;
+pub(crate) mod plan;
+pub(crate) mod request;
+pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod sync;
+pub(crate) mod troubleshooting;
 pub(crate) mod user;
 pub(crate) mod users;
 
@@ -84,6 +90,8 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
+mod sample_plans;
 #[cfg(test)]
 mod sample_users;
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use tandem_domain::roles::Role;
+use tandem_domain::window::Timing;
+use time::Duration;
 use url::Url;
 
 /// Where the portal listens, and how it is seen from outside.
@@ -15,6 +17,17 @@ pub struct PortalSettings {
     pub base: Url,
     /// What claims of the provider's issuer mean.
     pub claims: ClaimRules,
+    /// Windows of accounts.
+    pub windows: Windows,
+}
+
+/// What the whole installation says about windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Of accounts that set none.
+    pub usual: Timing,
+    /// The longest wait that an account may set: beyond it the promise of ten minutes could not be kept.
+    pub longest: Duration,
 }
 
 /// What claims of the provider's issuer mean.

@@ -48,9 +48,10 @@ statements! {
     /// Requests for a job that nobody has taken, oldest first. A job that does exactly what a person has seen is joined by
     /// nobody and joins nothing, so such a request waits until nothing is queued. One that came with a token waits while the
     /// queued job of its account uses the token of somebody else.
-    REQUESTS = "select r.request_id, r.account_id, r.kind, r.scope, r.person, r.reason, r.subject, r.linked_job, r.signed_in_oid
+    REQUESTS = "select r.request_id, r.account_id, r.kind, r.scope, r.person, r.reason, r.subject, r.linked_job, r.signed_in_oid,
+                       (select p.job_type from queue.jobs p where p.job_id = r.linked_job and r.kind = 'replay') as replayed_type
                   from admin.requests r
-                 where r.taken_at is null and r.kind in ('sync', 'run', 'approve', 'undo')
+                 where r.taken_at is null and r.kind in ('sync', 'run', 'approve', 'undo', 'replay')
                    and not exists (select from queue.jobs j where j.account_id = r.account_id and j.state = 'queued'
                                       and (r.kind <> 'sync' or j.cause in ('preview', 'approval', 'undo')))
                    and (r.signed_in_oid is null or not exists (
@@ -96,7 +97,7 @@ pub struct Cut<'a> {
     pub job_type: JobType,
     /// What the jobs look at.
     pub scope: JobScope,
-    /// `window`, `request`, `deferred`, `retry`, `preview`, `approval` or `undo`.
+    /// `window`, `request`, `deferred`, `retry`, `preview`, `approval`, `undo` or `replay`.
     pub cause: &'a str,
     /// Who asked.
     pub person: Option<&'a str>,
@@ -203,6 +204,8 @@ pub enum Asked {
     Approve,
     /// To undo a job.
     Undo,
+    /// To do anew what a job did not achieve.
+    Replay,
 }
 
 impl Asked {
@@ -214,13 +217,14 @@ impl Asked {
             Self::Run => "preview",
             Self::Approve => "approval",
             Self::Undo => "undo",
+            Self::Replay => "replay",
         }
     }
 
     /// Whether its job carries the changes of the window.
     #[must_use]
     pub fn covers(self) -> bool {
-        matches!(self, Self::Sync | Self::Run)
+        matches!(self, Self::Sync | Self::Run | Self::Replay)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -229,6 +233,7 @@ impl Asked {
             "run" => Self::Run,
             "approve" => Self::Approve,
             "undo" => Self::Undo,
+            "replay" => Self::Replay,
             _ => return None,
         })
     }
@@ -245,8 +250,10 @@ pub struct Request {
     pub asked: Asked,
     /// The preview to run, or the held list to carry out.
     pub subject: Option<Uuid>,
-    /// The job to undo.
+    /// The job to undo or to replay.
     pub linked_job: Option<JobId>,
+    /// What the job shall be: that of the job that is replayed, else Manual.
+    pub job_type: JobType,
     /// What the job shall look at.
     pub scope: JobScope,
     /// Who asked.
@@ -274,6 +281,10 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
                     .ok_or(StoreError::Inconsistent { work, column: "admin.requests.kind" })?,
                 subject: row.get("subject"),
                 linked_job: row.get::<Option<Uuid>, _>("linked_job").map(JobId),
+                job_type: row
+                    .get::<Option<&str>, _>("replayed_type")
+                    .and_then(JobType::parse)
+                    .unwrap_or(JobType::Manual),
                 scope: JobScope::parse(row.get("scope"))
                     .ok_or(StoreError::Inconsistent { work, column: "admin.requests.scope" })?,
                 person: row.get("person"),
@@ -284,7 +295,7 @@ pub async fn take_requests(tx: &mut Tx, most: i64) -> Result<Vec<Request>, Store
         .collect()
 }
 
-/// Carries out a request: the queued job becomes a Manual one, or a new Manual job is queued. `None`: the queued job
+/// Carries out a request: the queued job becomes a Manual one, or a new job is queued. `None`: the queued job
 /// and this request do not go together, and the request waits. The window row of the account must be locked by the
 /// transaction.
 ///
@@ -324,7 +335,7 @@ pub async fn carry_out(
         }
     } else {
         let cut = Cut {
-            job_type: JobType::Manual,
+            job_type: request.job_type,
             scope: request.scope,
             cause: request.asked.cause(),
             person: Some(&request.person),

@@ -8,3 +8,4 @@ pub mod profiles;
 pub mod push;
 pub mod sources;
 pub mod spool;
+pub mod troubleshooting;

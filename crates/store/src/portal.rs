@@ -7,5 +7,6 @@ pub mod idempotency;
 pub mod overview;
 pub mod people;
 pub mod sessions;
+pub mod settings;
 pub mod users;
 pub mod visits;

@@ -56,7 +56,7 @@ async fn answer(shared: &Shared, request: &Taken) -> Result<(), StoreError> {
         Ask::PreviewUndo(job) => preview(shared, request, JobScope::Changed, Some(job)).await,
         Ask::Reject(id) => reject(shared, request, id).await,
         Ask::Look => look_for(shared, request).await,
-        Ask::Sync(_) | Ask::Run(..) | Ask::Approve(_) | Ask::Undo(..) => Ok(()),
+        Ask::Sync(_) | Ask::Run(..) | Ask::Approve(_) | Ask::Undo(..) | Ask::Replay(..) => Ok(()),
     }
 }
 

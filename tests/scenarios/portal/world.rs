@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_domain::roles::Role;
 use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
-use tandem_portal::{ClaimRules, Parts, PortalSettings};
+use tandem_portal::{ClaimRules, Parts, PortalSettings, Windows};
 use tandem_runtime::{Clock, Ctx, Ids, TestClock};
 use tandem_store::Login;
 use tandem_tests::{Account, Browser, Page, Tester};
@@ -46,8 +46,13 @@ fn issuer_people(first: &str, second: &str, client: &str) -> Value {
 
 impl World {
     pub(crate) async fn start() -> Result<Self> {
+        Self::of(3).await
+    }
+
+    /// With so many users in the first account.
+    pub(crate) async fn of(users: u32) -> Result<Self> {
         let mut tester = Tester::start().await?;
-        let (first, second) = (tester.account(3).await?, tester.account(2).await?);
+        let (first, second) = (tester.account(users).await?, tester.account(2).await?);
         for account in [&first, &second] {
             sqlx::query("insert into pbx.bindings (source, account_key, account_id) values ('pbx', $1, $2)")
                 .bind(&account.name)
@@ -104,7 +109,8 @@ impl World {
         ]
         .into();
         let claims = ClaimRules { role: "role".to_owned(), account: "accounts".to_owned(), roles };
-        let settings = PortalSettings { listen: listener.local_addr()?, base: base.clone(), claims };
+        let windows = Windows { usual: tester.timing, longest: time::Duration::minutes(6) };
+        let settings = PortalSettings { listen: listener.local_addr()?, base: base.clone(), claims, windows };
         let hand = TestClock::at(Clock::system().now());
         let router = tandem_portal::router(&Ctx::quiet(hand.clock(), Ids::random()), parts, &settings);
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -5,4 +5,5 @@ mod push_refused;
 mod snapshot;
 mod snapshot_races;
 mod snapshot_refused;
+mod troubleshooting;
 mod world;

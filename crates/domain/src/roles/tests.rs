@@ -28,6 +28,13 @@ fn a5_a_sync_is_for_the_global_admin_and_contributors_who_get_only_teams() {
 }
 
 #[test]
+fn replay_undo_and_approval_are_for_the_global_admin_a_contributor_or_an_operator() {
+    for act in [Act::Replay, Act::Undo, Act::DecideHeld] {
+        assert_eq!(who(act), [GlobalAdmin, SyncContributor, Operator], "{act}");
+    }
+}
+
+#[test]
 fn e14_only_the_global_admin_switches_auto_sync() {
     assert_eq!(who(Act::SwitchAutoSync), [GlobalAdmin]);
     assert_eq!(Field::AutoSync.saved_by(), [GlobalAdmin]);

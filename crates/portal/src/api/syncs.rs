@@ -29,7 +29,7 @@ pub(crate) struct NewSync {
 /// A sync that was asked for. It joins one that is running, or becomes a job in a moment.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Asked {
-    request_id: Uuid,
+    pub(super) request_id: Uuid,
 }
 
 impl NewSync {

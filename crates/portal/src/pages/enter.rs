@@ -11,11 +11,11 @@ use tandem_store::portal::{audit, visits};
 use time::Duration;
 
 use super::{Layout, html, see_other};
-use crate::App;
 use crate::extract::Form;
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::{InAccount, of};
+use crate::{App, acts};
 
 /// How long a visit lasts.
 const VISIT: Duration = Duration::hours(1);
@@ -44,10 +44,7 @@ pub(crate) async fn enter(
     inside: InAccount,
     Form(form): Form<EnterForm>,
 ) -> Result<Response, Fault> {
-    let reason = form.reason.trim();
-    if reason.is_empty() || reason.chars().count() > 500 || reason.chars().any(char::is_control) {
-        return Err(Fault::BadInput("reason", "is one line of 1 to 500 characters"));
-    }
+    let reason = acts::reason(&form.reason)?;
     let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
     let mut tx = app.store.begin_for("portal.enter", account).await?;
     visits::enter(&mut tx, account, &visitor.session, reason, (now, now + VISIT)).await?;

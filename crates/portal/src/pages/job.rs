@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 use tandem_domain::JobId;
+use tandem_domain::roles::Act;
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::log_text;
 use tandem_store::portal::changes::Change;
@@ -20,7 +21,7 @@ use crate::extract::Query;
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
-use crate::{App, view, work};
+use crate::{App, acts, view, work};
 
 #[derive(Template)]
 #[template(path = "job.html")]
@@ -56,6 +57,17 @@ pub(crate) struct Carried {
     pub(crate) at: String,
 }
 
+/// What somebody may do about the job now.
+#[derive(Default)]
+pub(crate) struct Can {
+    pub(crate) replay: bool,
+    pub(crate) undo: bool,
+    /// Removals that this job held wait for a person.
+    pub(crate) held: bool,
+    pub(crate) mark: String,
+    pub(crate) key: String,
+}
+
 /// Everything that is shown of a job.
 pub(crate) struct Shown {
     pub(crate) account: String,
@@ -71,6 +83,7 @@ pub(crate) struct Shown {
     pub(crate) log: String,
     pub(crate) more: Option<i64>,
     pub(crate) carried: Vec<Carried>,
+    pub(crate) can: Can,
 }
 
 fn step(step: &StepRow) -> Option<Step> {
@@ -134,6 +147,7 @@ impl Shown {
             steps: steps.iter().filter_map(step).collect(),
             log: log_text::render(job, steps),
             more: None,
+            can: Can::default(),
             carried: changes
                 .iter()
                 .map(|change| Carried {
@@ -166,6 +180,14 @@ async fn shown(app: &App, inside: &InAccount, job: &str, asked: &Asked) -> Resul
     let changes = work::carried(app, inside, &row).await?;
     let mut shown = Shown::of(&inside.account.name, &row, &steps.rows, &changes, app.clock.now());
     shown.more = steps.next;
+    let held = acts::held(app, inside).await?.is_some_and(|held| held.job == job);
+    shown.can = Can {
+        replay: acts::may_replay(&row) && inside.roles.may(Act::Replay),
+        undo: acts::may_undo(&row) && inside.roles.may(Act::Undo),
+        held,
+        mark: inside.visitor.mark.clone(),
+        key: app.ids.v4().to_string(),
+    };
     Ok(shown)
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use tandem_domain::account_state::{self, MenuEntry};
 use tandem_domain::authorization::AuthorizationState;
-use tandem_domain::roles::Roles;
+use tandem_domain::roles::{Act, Roles};
 use tandem_store::portal::overview::{Overview, ShortJob};
 use time::OffsetDateTime;
 
@@ -26,6 +26,8 @@ pub(crate) struct OverviewPage {
     pub(crate) shown: Shown,
     pub(crate) menu: Vec<Choice>,
     pub(crate) asked: bool,
+    /// Key of the form that asks for a preview; none where this person may not, or nothing would come of it.
+    pub(crate) preview: Option<String>,
 }
 
 /// The part that is fetched anew.
@@ -204,7 +206,10 @@ pub(crate) async fn page(
     let shown = Shown::of(&found, app.clock.now());
     let menu = menu(found.facts.auto_sync, &inside.roles, &|| app.ids.v4().to_string());
     let layout = Layout::inside(&nonce, &inside, "overview");
-    html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some() })
+    let facts = &found.facts;
+    let preview = facts.auto_sync && facts.healthy && inside.roles.may(Act::SyncStored);
+    let preview = preview.then(|| app.ids.v4().to_string());
+    html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some(), preview })
 }
 
 pub(crate) async fn live(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {

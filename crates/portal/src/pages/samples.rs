@@ -7,14 +7,20 @@ use tandem_domain::authorization::{AuthorizationState, Reason};
 use tandem_domain::job::{JobScope, JobState, JobType};
 use tandem_domain::roles::{Act, Role, Roles};
 use tandem_domain::{AccountId, JobId, PbxUserId, TenantId};
+use tandem_store::admin::requests::Answer;
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::portal::changes::Change;
 use tandem_store::portal::overview::{Overview, ShortAuthorization, ShortJob};
+use tandem_store::previews::Preview;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use super::{InPage, Layout, accounts, enter, error, job, jobs, overview, sample_users, sign_in};
+use super::sample_plans::{contributor, held_list, inside, plan, preview, versioned, windows};
+use super::{
+    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_users,
+    settings, sign_in,
+};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 
@@ -158,6 +164,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         shown: shown(),
         menu: overview::menu(true, roles, &key),
         asked: true,
+        preview: Some("key".to_owned()),
     };
     let asked: jobs::Asked = jobs::Asked { since: text.to_owned(), ..jobs::Asked::default() };
     let list = jobs::JobsPage {
@@ -175,6 +182,8 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         let mut shown =
             job::Shown::of("alpha", &job_row(text, state), &[step_row(text)], &[change(text)], NOW);
         shown.more = Some(199);
+        let (mark, key) = (text.to_owned(), text.to_owned());
+        shown.can = job::Can { replay: true, undo: true, held: true, mark, key };
         shown
     };
     let bare = job::Shown::of("alpha", &job_row(text, JobState::Queued), &[], &[], NOW);
@@ -194,6 +203,34 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ended,
     };
     let enter = enter::EnterPage { layout: layout(text), name: "alpha".to_owned(), label: text.to_owned() };
+    let open = |roles, expired| held::List::of(&held_list(text, expired), roles, &key);
+    let held = |list| held::HeldPage { layout: layout(text), name: "alpha".to_owned(), list };
+    let inside = inside(text);
+    let (asked_for, plan) = (Answer::default(), plan(text));
+    let preview = |undone| Preview { undone, ..preview(text, plan.clone()) };
+    let request = |answer: &Answer, preview: Option<&Preview>| request::RequestPage {
+        layout: layout(text),
+        shown: request::Shown::of(&inside, Uuid::from_u128(9), answer, preview, key()),
+    };
+    let answered = Answer { answered: true, ..Answer::default() };
+    let turned = Answer { refused: Some(("plan_changed".to_owned(), text.to_owned())), ..answered.clone() };
+    let carried_out = Answer { job: Some(JobId(Uuid::from_u128(1))), ..Answer::default() };
+    let settings = |found, roles| settings::SettingsPage {
+        layout: layout(text),
+        shown: settings::Shown::of("alpha", &found, &[contributor(text)], roles, windows()),
+        saved: true,
+        pbx: settings::Pbx {
+            on: roles.may(Act::SwitchNextGen).then(|| (key(), text.to_owned())),
+            refused: None,
+        },
+    };
+    let replay = |auto| again::ReplayPage {
+        layout: layout(text),
+        name: "alpha".to_owned(),
+        row: jobs::Row::of(&job_row(text, JobState::Failed), NOW),
+        auto,
+        key: key(),
+    };
     let rendered = [
         ("overview", overview_page(&admin).render()),
         ("overview refused", overview_page(&manager).render()),
@@ -210,6 +247,21 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("sign in", sign_in(false).render()),
         ("signed out", sign_in(true).render()),
         ("enter", enter.render()),
+        ("held", held(Some(open(&admin, false))).render()),
+        ("held expired", held(Some(open(&admin, true))).render()),
+        ("held refused", held(Some(open(&manager, false))).render()),
+        ("held none", held(None).render()),
+        ("request waits", request(&asked_for, None).render()),
+        ("request of a plan", request(&answered, Some(&preview(None))).render()),
+        ("request of an undo", request(&answered, Some(&preview(Some(JobId(Uuid::from_u128(1)))))).render()),
+        ("request refused", request(&turned, None).render()),
+        ("request done", request(&answered, None).render()),
+        ("request live", request::Live { shown: request(&carried_out, None).shown }.render()),
+        ("settings", settings(versioned(text, true), &admin).render()),
+        ("settings off", settings(versioned(text, false), &admin).render()),
+        ("settings refused", settings(versioned(text, true), &manager).render()),
+        ("replay", replay(true).render()),
+        ("replay of a manual one", replay(false).render()),
     ];
     let rendered = rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string())));
     rendered.into_iter().chain(sample_users::pages(text)).collect()

@@ -50,6 +50,8 @@ pub enum Ask {
     Reject(Uuid),
     /// To undo a job; exactly as a preview showed, when one is named.
     Undo(JobId, Option<Uuid>),
+    /// To do anew, with this scope, what a job did not achieve.
+    Replay(JobId, JobScope),
     /// To look at the tenant with the account's own app, see [`crate::looks`].
     Look,
 }
@@ -64,6 +66,7 @@ impl Ask {
             Self::Run(preview, scope) => ("run", scope, Some(preview), None),
             Self::Approve(held) => ("approve", changed, Some(held), None),
             Self::Reject(held) => ("reject", changed, Some(held), None),
+            Self::Replay(job, scope) => ("replay", scope, None, Some(job.0)),
             Self::Look => ("look", changed, None, None),
             Self::Undo(job, preview) => ("undo", changed, preview, Some(job.0)),
         }
@@ -160,20 +163,26 @@ pub struct Answer {
 /// # Errors
 /// [`StoreError`].
 pub async fn answer(store: &Store, request: Uuid) -> Result<Answer, StoreError> {
-    let row = sqlx::query(ANSWER)
-        .bind(request)
-        .fetch_optional(store.pool())
-        .await
-        .map_err(|source| StoreError::of("requests.answer", source))?;
-    let Some(row) = row else { return Ok(Answer::default()) };
+    let mut tx = store.begin("requests.answer").await?;
+    Ok(answer_in(&mut tx, request).await?.unwrap_or_default())
+}
+
+/// The same within a transaction, which may be that of one account; none where there is no such request.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn answer_in(tx: &mut Tx, request: Uuid) -> Result<Option<Answer>, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query(ANSWER).bind(request).fetch_optional(&mut **tx).await.map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
     let code: Option<String> = row.get("answer_code");
     let text: Option<String> = row.get("answer_text");
-    Ok(Answer {
+    Ok(Some(Answer {
         job: row.get::<Option<Uuid>, _>("job_id").map(JobId),
         taken: row.get("taken"),
         answered: row.get("answered"),
         refused: code.map(|code| (code, text.unwrap_or_default())),
-    })
+    }))
 }
 
 /// A request that teams-sync carries out.

@@ -18,7 +18,7 @@ statements! {
     COUNTER = "insert into change.generations (account_id) values ($1) on conflict do nothing";
     /// Saves its settings.
     UPDATE = "update admin.accounts
-                 set label = $2, auto_sync = $3, quiet_ms = $4, max_wait_ms = $5, licences = $6, voice_routing_policy = $7,
+                 set label = $2, auto_sync = $3, next_gen = next_gen or $3, quiet_ms = $4, max_wait_ms = $5, licences = $6, voice_routing_policy = $7,
                      dial_plan = $8, shared_number = $9, location_id = $10, paused_until = $11, pause_reason = $12, updated_at = now()
                where account_id = $1";
     /// Takes mappings away.

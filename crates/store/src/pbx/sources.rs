@@ -15,12 +15,16 @@ use crate::{Store, StoreError};
 statements! {
     /// Makes rows for the sources that have none.
     ENSURE = "insert into pbx.sources (source) select unnest($1::text[]) on conflict do nothing";
-    /// Takes a read that is due and that nobody else is doing.
+    /// Takes a read that is due and that nobody else is doing. With *Enable Sync* on for one of its accounts, a source is
+    /// due every minute.
     CLAIM = "update pbx.sources
                 set lease_holder = $2, lease_until = clock_timestamp() + make_interval(secs => $3),
                     last_started_at = clock_timestamp(), read_now = false
               where source = $1 and (lease_until is null or lease_until <= clock_timestamp())
-                and (read_now or next_read_at is null or next_read_at <= clock_timestamp())
+                and (read_now or next_read_at is null or next_read_at <= clock_timestamp()
+                  or last_started_at <= clock_timestamp() - interval '1 minute' and exists (
+                       select from pbx.troubleshooting t join pbx.bindings b using (account_id)
+                        where b.source = $1 and t.until > clock_timestamp()))
               returning last_started_at";
     /// Keeps a claim alive.
     RENEW = "update pbx.sources set lease_until = clock_timestamp() + make_interval(secs => $3)

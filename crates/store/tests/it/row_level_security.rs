@@ -25,6 +25,10 @@ const ROWS: &[(&str, &str)] = &[
     ("pbx.spool", "(source, run, seq, account_id, pbx_user_id) values ('pbx', {u}, 1, {a}, '101')"),
     ("pbx.held_deletions", "(account_id, source, missing, known) values ({a}, 'pbx', 1, 2)"),
     ("pbx.push_receipts", "(account_id, webhook_id, body_digest, gen, changed) values ({a}, 'msg', '', 1, 1)"),
+    (
+        "pbx.troubleshooting",
+        "(account_id, until, person, reason, switched_at) values ({a}, now(), 'test', 'test', now())",
+    ),
     ("change.generations", "(account_id, gen) values ({a}, 1)"),
     (
         "change.log",

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tandem_domain::roles::Role;
 use tandem_graph::IssuerConfig;
-use tandem_portal::{ClaimRules, PortalSettings};
+use tandem_portal::{ClaimRules, PortalSettings, Windows};
 use tandem_runtime::chain;
 use tandem_runtime::config::{ConfigErrors, secret_file};
 use url::{Host, Url};
@@ -102,7 +102,7 @@ impl PortalSection {
     }
 
     /// Where it listens and how it is seen.
-    pub(crate) fn settings(&self) -> Option<PortalSettings> {
+    pub(crate) fn settings(&self, windows: Windows) -> Option<PortalSettings> {
         let provider = self.provider.as_ref();
         let claims = provider.map_or_else(ClaimRules::default, |provider| ClaimRules {
             role: provider.role_claim.clone(),
@@ -113,7 +113,7 @@ impl PortalSection {
                 .filter_map(|(text, role)| Some((text.clone(), Role::parse(role)?)))
                 .collect(),
         });
-        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims })
+        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows })
     }
 
     /// The provider's issuer, its secret read.

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
-use tandem_portal::{Parts, PortalSettings};
+use tandem_portal::{Parts, PortalSettings, Windows};
 use tandem_runtime::Ctx;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::{DbConfig, Login, Store};
 use tandem_wire::Subjects;
 
-use crate::config::Config;
+use crate::config::{Config, longest_max_wait};
 
 /// Everything that the portal needs, secrets read, nothing connected.
 #[derive(Debug)]
@@ -42,8 +42,10 @@ impl PortalPrepared {
                 "[sign_in] beside [microsoft] for customers, [portal.provider] for the provider's people";
             errors.push_hint("portal", "nobody can sign in", hint);
         }
+        let longest = time::Duration::try_from(longest_max_wait(config)).ok()?;
+        let windows = Windows { usual: config.debouncer.timing, longest };
         Some(Self {
-            settings: section.settings()?,
+            settings: section.settings(windows)?,
             database: config.database.config(),
             fleet: config.database.password(Login::PortalFleet, errors)?,
             microsoft,

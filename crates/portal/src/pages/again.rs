@@ -1,0 +1,94 @@
+//! Doing a job anew, and taking it back.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+use tandem_domain::JobId;
+use tandem_domain::job::JobType;
+use uuid::Uuid;
+
+use super::held::{ReasonForm, form_key};
+use super::jobs::Row;
+use super::request::followed_at;
+use super::{Layout, html};
+use crate::acts::{self, Wish};
+use crate::extract::Form;
+use crate::fault::Fault;
+use crate::frame::Nonce;
+use crate::guard::InAccount;
+use crate::{App, work};
+
+#[derive(Template)]
+#[template(path = "replay.html")]
+pub(crate) struct ReplayPage {
+    pub(crate) layout: Layout,
+    pub(crate) name: String,
+    pub(crate) row: Row,
+    pub(crate) auto: bool,
+    pub(crate) key: String,
+}
+
+fn id(text: &str) -> Result<JobId, Fault> {
+    Uuid::try_parse(text).map(JobId).map_err(|_| Fault::NotFound)
+}
+
+/// Asks once more before a replay.
+pub(crate) async fn page(
+    State(app): State<Arc<App>>,
+    nonce: Nonce,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let job = work::job(&app, &inside, id(&job)?).await?;
+    if !acts::may_replay(&job) {
+        return Err(Fault::NothingToReplay);
+    }
+    html(&ReplayPage {
+        layout: Layout::inside(&nonce, &inside, "jobs"),
+        name: inside.account.name.clone(),
+        row: Row::of(&job, app.clock.now()),
+        auto: job.job_type == JobType::Auto,
+        key: app.ids.v4().to_string(),
+    })
+}
+
+pub(crate) async fn replay(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, Fault> {
+    form.asks(&app, &inside, Wish::Replay(id(&job)?)).await
+}
+
+/// A plan of an undo that is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreviewForm {
+    key: String,
+}
+
+pub(crate) async fn preview(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+    Form(form): Form<PreviewForm>,
+) -> Result<Response, Fault> {
+    let wish = Wish::PreviewUndo(id(&job)?);
+    let request = acts::ask(&app, &inside, wish, &form_key(&form.key)?, "").await?;
+    Ok(followed_at(&inside, request))
+}
+
+/// Undoes exactly what a preview showed.
+pub(crate) async fn undo(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, job, preview)): Path<(String, String, String)>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, Fault> {
+    let preview = Uuid::try_parse(&preview).map_err(|_| Fault::NotFound)?;
+    form.asks(&app, &inside, Wish::Undo(id(&job)?, Some(preview))).await
+}
