@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The wait after first polls that came late enough, while none came too early yet.
-const QUICKLY: f64 = 0.8;
+const QUICKLY: f64 = 0.7;
 /// The same after one did.
 const SLOWLY: f64 = 0.97;
 /// The wait after a first poll that came too early: a poll too late costs a moment, a poll too early costs a request.
