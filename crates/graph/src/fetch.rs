@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::config::{ConfigError, is_loopback};
-use crate::sign_in::SignInError;
+use crate::sign_in::{PublishedKey, SignInError};
 
 /// Largest answer accepted. Microsoft's own key sets have some 20 kB.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -66,6 +66,15 @@ impl Fetch {
             request = request.header(AUTHORIZATION, value);
         }
         self.send(what, request).await
+    }
+
+    /// The keys that an issuer publishes.
+    pub(crate) async fn keys(&self, what: &'static str, at: &Url) -> Result<Vec<PublishedKey>, SignInError> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<PublishedKey>,
+        }
+        Ok(self.get::<Set>(what, at.clone(), None).await?.keys)
     }
 
     pub(crate) async fn send<T: DeserializeOwned>(

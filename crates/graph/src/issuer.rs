@@ -83,11 +83,7 @@ impl Issuer {
     /// # Errors
     /// [`SignInError`]
     pub async fn keys(&self, at: &Url) -> Result<Vec<PublishedKey>, SignInError> {
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<PublishedKey>,
-        }
-        Ok(self.fetch.get::<Set>("the provider's keys", at.clone(), None).await?.keys)
+        self.fetch.keys("the provider's keys", at).await
     }
 
     /// Redeems a code for an id token.

@@ -170,11 +170,7 @@ impl SignIn {
     /// # Errors
     /// [`SignInError`]
     pub async fn keys(&self, at: &Url) -> Result<Vec<PublishedKey>, SignInError> {
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<PublishedKey>,
-        }
-        Ok(self.fetch.get::<Set>("Microsoft login's keys", at.clone(), None).await?.keys)
+        self.fetch.keys("Microsoft login's keys", at).await
     }
 
     /// The address of the page on which an administrator consents to `app` in exactly this tenant.
