@@ -1,23 +1,21 @@
 //! What people decide about jobs. The portal records a request; who owns jobs carries it out, and looks again whether it
 //! still fits.
 
-use aws_lc_rs::digest;
 use tandem_domain::JobId;
 use tandem_domain::job::{JobScope, JobState, JobType};
 use tandem_domain::roles::Act;
+use tandem_store::Tx;
 use tandem_store::admin::requests::{self, Answer, Ask};
-use tandem_store::connect::SecretHash;
 use tandem_store::held::{self, Held};
 use tandem_store::log_read::JobRow;
-use tandem_store::portal::idempotency::{self, Key};
 use tandem_store::portal::{audit, overview};
 use tandem_store::previews::{self, Preview};
-use tandem_store::{Tx, admin, log_read};
 use uuid::Uuid;
 
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::{InAccount, of};
+use crate::work::{claim, find_job};
 
 /// What somebody wishes to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +92,10 @@ pub(crate) async fn ask(
 ) -> Result<Uuid, Fault> {
     let (account, visitor) = (inside.id(), &inside.visitor);
     let (now, request, subject) = (app.clock.now(), app.ids.v7(&app.clock), wish.subject());
-    let mut hash: SecretHash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, format!("{subject}\n{reason}").as_bytes()).as_ref());
+    let what = format!("{subject}\n{reason}");
     let mut tx = app.store.begin_for("portal.ask", account).await?;
-    match idempotency::claim(&mut tx, (account, visitor.person), key, &hash, request, now).await? {
-        Key::New => {}
-        Key::Same(before) => return Ok(before),
-        Key::Other => return Err(Fault::KeyReused),
+    if let Some(before) = claim(&mut tx, inside, (key, what.as_bytes()), request, now).await? {
+        return Ok(before);
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
     let facts = stands.first().ok_or(Fault::NotFound)?.facts;
@@ -166,13 +161,6 @@ pub(crate) async fn ask(
 async fn open_list(tx: &mut Tx, id: Uuid) -> Result<Held, Fault> {
     let found = held::find(tx, id).await?.ok_or(Fault::NotFound)?;
     if found.outcome.is_some() { Err(Fault::HeldDecided) } else { Ok(found) }
-}
-
-async fn find_job(tx: &mut Tx, job: JobId) -> Result<JobRow, Fault> {
-    if let Some(row) = log_read::job(tx, job).await? {
-        return Ok(row);
-    }
-    admin::jobs::job(tx, job).await?.ok_or(Fault::NotFound)
 }
 
 async fn find_preview(tx: &mut Tx, id: Uuid) -> Result<Preview, Fault> {

@@ -88,6 +88,15 @@ fn key(headers: &HeaderMap) -> Result<String, Fault> {
     }
 }
 
+/// The version that a save is made from.
+fn if_match(headers: &HeaderMap) -> Result<&str, Fault> {
+    let mut tags = headers.get_all(header::IF_MATCH).iter();
+    match (tags.next().and_then(|tag| tag.to_str().ok()), tags.next()) {
+        (Some(tag), None) => Ok(tag.trim_matches('"')),
+        _ => Err(Fault::VersionMissing),
+    }
+}
+
 /// The body of a post; `form` says what it should be.
 fn body<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], form: &'static str) -> Result<T, Fault> {
     let json = headers.get("content-type").and_then(|kind| kind.to_str().ok());

@@ -3,8 +3,14 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::fault::Fault;
+
+/// An id that is a part of an address.
+pub(crate) fn id(text: &str) -> Result<Uuid, Fault> {
+    Uuid::try_parse(text).map_err(|_| Fault::NotFound)
+}
 
 /// A form, its mark taken off by the guard.
 #[derive(Debug)]

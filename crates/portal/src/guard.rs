@@ -215,9 +215,8 @@ async fn enter(
         true => visits::current(&mut tx, account.account, &visitor.session, now).await?,
         false => None,
     };
-    let subject = String::new();
     if !roles.may(act) {
-        let record = of(visitor, account.account, act, now, &subject, act.refusal(), false);
+        let record = of(visitor, account.account, act, now, "", act.refusal(), false);
         audit::append(&mut tx, &record).await?;
         tx.commit().await?;
         app.metrics.refused(act.as_str());
@@ -227,7 +226,7 @@ async fn enter(
         let Some(reason) = &visit else { return Err(Fault::VisitNeeded(account.name)) };
         // a part of a page that is fetched anew is the same look
         if !live {
-            audit::append(&mut tx, &of(visitor, account.account, act, now, &subject, reason, true)).await?;
+            audit::append(&mut tx, &of(visitor, account.account, act, now, "", reason, true)).await?;
             tx.commit().await?;
         }
     }

@@ -86,6 +86,11 @@ fn with(status: StatusCode, page: &impl Template) -> Result<Response, Fault> {
     Ok((status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
+/// The key of a form of ours.
+fn form_key(key: &str) -> Result<String, Fault> {
+    if key.is_empty() || key.len() > 100 { Err(Fault::FormStale) } else { Ok(format!("page {key}")) }
+}
+
 pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }

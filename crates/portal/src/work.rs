@@ -2,6 +2,7 @@
 
 pub(crate) mod users;
 
+use aws_lc_rs::digest;
 use tandem_consent::{NewLink, make_link};
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::{Act, Field};
@@ -13,7 +14,8 @@ use tandem_store::portal::changes::{self, Change};
 use tandem_store::portal::idempotency::{self, Key};
 use tandem_store::portal::overview::{self, Overview};
 use tandem_store::portal::{audit, people, users as stored_users};
-use time::Duration;
+use tandem_store::{Tx, admin};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::App;
@@ -109,10 +111,15 @@ pub(crate) async fn jobs(
 /// One job of the account, as the log has it or, before the log has caught up, as the queue has it.
 pub(crate) async fn job(app: &App, inside: &InAccount, job: JobId) -> Result<JobRow, Fault> {
     let mut tx = app.store.begin_for("portal.job", inside.id()).await?;
-    if let Some(row) = log_read::job(&mut tx, job).await? {
+    find_job(&mut tx, job).await
+}
+
+/// The same within a transaction.
+pub(crate) async fn find_job(tx: &mut Tx, job: JobId) -> Result<JobRow, Fault> {
+    if let Some(row) = log_read::job(tx, job).await? {
         return Ok(row);
     }
-    tandem_store::admin::jobs::job(&mut tx, job).await?.ok_or(Fault::NotFound)
+    admin::jobs::job(tx, job).await?.ok_or(Fault::NotFound)
 }
 
 /// A page of a job's steps behind a number, in the order they happened.
@@ -144,13 +151,32 @@ pub(crate) enum About<'a> {
     User(&'a PbxUserId),
 }
 
+/// Claims a key for a request; gives the request that the key stands for already. `what` tells one request from another
+/// under the same key.
+pub(crate) async fn claim(
+    tx: &mut Tx,
+    inside: &InAccount,
+    (key, what): (&str, &[u8]),
+    request: Uuid,
+    now: OffsetDateTime,
+) -> Result<Option<Uuid>, Fault> {
+    let mut hash: SecretHash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, what).as_ref());
+    let whose = (inside.id(), inside.visitor.person);
+    match idempotency::claim(tx, whose, key, &hash, request, now).await? {
+        Key::New => Ok(None),
+        Key::Same(before) => Ok(Some(before)),
+        Key::Other => Err(Fault::KeyReused),
+    }
+}
+
 /// Asks for a sync with the stored authorization: a request, its audit record and its key, or none of them. The same
 /// key again is the same request.
 pub(crate) async fn ask_sync(
     app: &App,
     inside: &InAccount,
     about: About<'_>,
-    (key, digest): (&str, &SecretHash),
+    key: (&str, &[u8]),
     reason: &str,
 ) -> Result<Uuid, Fault> {
     let (account, visitor) = (inside.id(), &inside.visitor);
@@ -162,10 +188,8 @@ pub(crate) async fn ask_sync(
         _ => reason,
     };
     let mut tx = app.store.begin_for("portal.ask_sync", account).await?;
-    match idempotency::claim(&mut tx, (account, visitor.person), key, digest, request, now).await? {
-        Key::New => {}
-        Key::Same(before) => return Ok(before),
-        Key::Other => return Err(Fault::KeyReused),
+    if let Some(before) = claim(&mut tx, inside, key, request, now).await? {
+        return Ok(before);
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
     let facts = stands.first().ok_or(Fault::NotFound)?.facts;

@@ -14,10 +14,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Problem;
-use super::requests::id;
 use super::syncs::Asked;
 use crate::App;
 use crate::acts::{self, Wish};
+use crate::extract::id;
 use crate::fault::Fault;
 use crate::guard::InAccount;
 

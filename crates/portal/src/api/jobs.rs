@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Problem;
-use crate::extract::Query;
+use crate::extract::{Query, id};
 use crate::fault::Fault;
 use crate::guard::InAccount;
 use crate::pages::jobs::Asked;
@@ -145,10 +145,6 @@ pub(crate) async fn list(
     Ok(Json(Jobs { jobs: found.rows.iter().map(Job::from).collect(), next: found.next.map(|job| job.0) }))
 }
 
-fn id(text: &str) -> Result<JobId, Fault> {
-    Uuid::try_parse(text).map(JobId).map_err(|_| Fault::NotFound)
-}
-
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/jobs/{job}", tag = "jobs",
     params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job")), responses(
     (status = 200, description = "The job", body = Job),
@@ -159,7 +155,7 @@ pub(crate) async fn one(
     path: Path<(String, String)>,
 ) -> Result<Json<Job>, Fault> {
     let Path((_, job)) = path;
-    Ok(Json(Job::from(&work::job(&app, &inside, id(&job)?).await?)))
+    Ok(Json(Job::from(&work::job(&app, &inside, JobId(id(&job)?)).await?)))
 }
 
 /// Where a page of steps begins.
@@ -180,7 +176,7 @@ pub(crate) async fn steps(
     Query(query): Query<After>,
 ) -> Result<Json<Steps>, Fault> {
     let Path((_, job)) = path;
-    let row = work::job(&app, &inside, id(&job)?).await?;
+    let row = work::job(&app, &inside, JobId(id(&job)?)).await?;
     let found = work::steps(&app, &inside, row.job, query.after.unwrap_or_default().max(0)).await?;
     Ok(Json(Steps { steps: found.rows.iter().map(Step::from).collect(), next: found.next }))
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Problem;
 use crate::App;
 use crate::acts;
+use crate::extract::id;
 use crate::fault::Fault;
 use crate::guard::InAccount;
 
@@ -90,10 +91,6 @@ fn steps(steps: &[Step]) -> Vec<PlanStep> {
         reason: step.reason.clone(),
     };
     steps.iter().map(one).collect()
-}
-
-pub(super) fn id(text: &str) -> Result<Uuid, Fault> {
-    Uuid::try_parse(text).map_err(|_| Fault::NotFound)
 }
 
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/held", tag = "held removals",

@@ -100,8 +100,7 @@ pub(crate) async fn save(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Fault> {
-    let version = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-    let version = version.ok_or(Fault::VersionMissing)?.trim_matches('"');
+    let version = super::if_match(&headers)?;
     let form = "is an object of next_gen, auto_sync, quiet_ms, max_wait_ms and policy_rules";
     let new: NewSettings = super::body(&headers, &body, form)?;
     let edit = Edit {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -70,9 +69,7 @@ pub(crate) async fn ask(
 ) -> Result<(StatusCode, Json<Asked>), Fault> {
     let key = super::key(&headers)?;
     let new = NewSync::read(&headers, &body)?;
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
-    let request_id =
-        work::ask_sync(&app, &inside, About::Everybody, (key.as_str(), &hash), &new.reason).await?;
+    let key = (key.as_str(), &body[..]);
+    let request_id = work::ask_sync(&app, &inside, About::Everybody, key, &new.reason).await?;
     Ok((StatusCode::ACCEPTED, Json(Asked { request_id })))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -227,17 +226,13 @@ pub(crate) async fn save(
 ) -> Result<Response, Fault> {
     let Path((_, user)) = path;
     let user = work::key(&user)?;
-    let mut matches = headers.get_all(header::IF_MATCH).iter();
-    let from = match (matches.next().and_then(|tag| tag.to_str().ok()), matches.next()) {
-        (Some(tag), None) => tag.trim_matches('"').to_owned(),
-        _ => return Err(Fault::VersionMissing),
-    };
+    let from = super::if_match(&headers)?;
     let new: NewMapping =
         super::body(&headers, &body, "is { \"microsoft_user\": id or null, \"service\": text }")?;
     let service = Service::parse(new.service.as_deref().unwrap_or("voice"));
     let service = service.ok_or(Fault::BadInput("service", "is voice or app"))?;
     let target = new.microsoft_user.map(|oid| Target { microsoft_user: ObjectId(oid), service });
-    let now_is = work::save(&app, &inside, &user, &from, target).await?;
+    let now_is = work::save(&app, &inside, &user, from, target).await?;
     let tag = [(header::ETAG, format!("\"{now_is}\""))];
     Ok((tag, Json(Saved { pbx_user_id: user.to_string() })).into_response())
 }
@@ -263,11 +258,8 @@ pub(crate) async fn sync(
     let user = work::key(&user)?;
     let key = super::key(&headers)?;
     let new = NewSync::read(&headers, &body)?;
-    let mut hash = [0; 32];
-    let mut text = format!("user {user} ").into_bytes();
-    text.extend_from_slice(&body);
-    hash.copy_from_slice(digest::digest(&digest::SHA256, &text).as_ref());
-    let about = About::User(&user);
-    let request_id = crate::work::ask_sync(&app, &inside, about, (key.as_str(), &hash), new.reason()).await?;
+    let what = [format!("user {user} ").as_bytes(), &body].concat();
+    let (about, key) = (About::User(&user), (key.as_str(), what.as_slice()));
+    let request_id = crate::work::ask_sync(&app, &inside, about, key, new.reason()).await?;
     Ok((StatusCode::ACCEPTED, Json(SyncAsked::of(request_id))))
 }

@@ -8,14 +8,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use tandem_domain::JobId;
 use tandem_domain::job::JobType;
-use uuid::Uuid;
 
-use super::held::{ReasonForm, form_key};
+use super::held::ReasonForm;
 use super::jobs::Row;
 use super::request::followed_at;
-use super::{Layout, html};
+use super::{Layout, form_key, html};
 use crate::acts::{self, Wish};
-use crate::extract::Form;
+use crate::extract::{Form, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
@@ -31,10 +30,6 @@ pub(crate) struct ReplayPage {
     pub(crate) key: String,
 }
 
-fn id(text: &str) -> Result<JobId, Fault> {
-    Uuid::try_parse(text).map(JobId).map_err(|_| Fault::NotFound)
-}
-
 /// Asks once more before a replay.
 pub(crate) async fn page(
     State(app): State<Arc<App>>,
@@ -42,7 +37,7 @@ pub(crate) async fn page(
     inside: InAccount,
     Path((_, job)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
-    let job = work::job(&app, &inside, id(&job)?).await?;
+    let job = work::job(&app, &inside, JobId(id(&job)?)).await?;
     if !acts::may_replay(&job) {
         return Err(Fault::NothingToReplay);
     }
@@ -61,7 +56,7 @@ pub(crate) async fn replay(
     Path((_, job)): Path<(String, String)>,
     Form(form): Form<ReasonForm>,
 ) -> Result<Response, Fault> {
-    form.asks(&app, &inside, Wish::Replay(id(&job)?)).await
+    form.asks(&app, &inside, Wish::Replay(JobId(id(&job)?))).await
 }
 
 /// A plan of an undo that is asked for.
@@ -77,7 +72,7 @@ pub(crate) async fn preview(
     Path((_, job)): Path<(String, String)>,
     Form(form): Form<PreviewForm>,
 ) -> Result<Response, Fault> {
-    let wish = Wish::PreviewUndo(id(&job)?);
+    let wish = Wish::PreviewUndo(JobId(id(&job)?));
     let request = acts::ask(&app, &inside, wish, &form_key(&form.key)?, "").await?;
     Ok(followed_at(&inside, request))
 }
@@ -89,6 +84,5 @@ pub(crate) async fn undo(
     Path((_, job, preview)): Path<(String, String, String)>,
     Form(form): Form<ReasonForm>,
 ) -> Result<Response, Fault> {
-    let preview = Uuid::try_parse(&preview).map_err(|_| Fault::NotFound)?;
-    form.asks(&app, &inside, Wish::Undo(id(&job)?, Some(preview))).await
+    form.asks(&app, &inside, Wish::Undo(JobId(id(&job)?), Some(id(&preview)?))).await
 }

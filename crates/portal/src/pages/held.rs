@@ -10,13 +10,12 @@ use tandem_domain::guard::HELD_DAYS;
 use tandem_domain::roles::{Act, Roles};
 use tandem_store::held::Held;
 use time::Duration;
-use uuid::Uuid;
 
 use super::plan::{self, PlanStep};
 use super::request::followed_at;
-use super::{Layout, html};
+use super::{Layout, form_key, html};
 use crate::acts::{self, Wish};
-use crate::extract::Form;
+use crate::extract::{Form, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
@@ -89,15 +88,6 @@ impl ReasonForm {
         let request = acts::ask(app, inside, wish, &key, acts::reason(&self.reason)?).await?;
         Ok(followed_at(inside, request))
     }
-}
-
-/// The key of a form of ours.
-pub(super) fn form_key(key: &str) -> Result<String, Fault> {
-    if key.is_empty() || key.len() > 100 { Err(Fault::FormStale) } else { Ok(format!("page {key}")) }
-}
-
-fn id(text: &str) -> Result<Uuid, Fault> {
-    Uuid::try_parse(text).map_err(|_| Fault::NotFound)
 }
 
 pub(crate) async fn approve(

@@ -13,11 +13,10 @@ use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::log_text;
 use tandem_store::portal::changes::Change;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::jobs::Row;
 use super::{Layout, html};
-use crate::extract::Query;
+use crate::extract::{Query, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
@@ -168,7 +167,7 @@ pub(crate) struct Asked {
 }
 
 async fn shown(app: &App, inside: &InAccount, job: &str, asked: &Asked) -> Result<Shown, Fault> {
-    let job = JobId(Uuid::try_parse(job).map_err(|_| Fault::NotFound)?);
+    let job = JobId(id(job)?);
     let from = asked.from.as_deref().unwrap_or("0");
     let from: i64 = from
         .parse()

@@ -11,12 +11,12 @@ use tandem_store::admin::requests::Answer;
 use tandem_store::previews::Preview;
 use uuid::Uuid;
 
-use super::held::{ReasonForm, form_key};
+use super::held::ReasonForm;
 use super::plan::PlanShown;
-use super::{Layout, html, see_other};
+use super::{Layout, form_key, html, see_other};
 use crate::App;
 use crate::acts::{self, Wish};
-use crate::extract::Form;
+use crate::extract::{Form, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
@@ -113,7 +113,7 @@ pub(super) fn followed_at(inside: &InAccount, request: Uuid) -> Response {
 }
 
 async fn shown(app: &App, inside: &InAccount, request: &str) -> Result<Shown, Fault> {
-    let id = Uuid::try_parse(request).map_err(|_| Fault::NotFound)?;
+    let id = id(request)?;
     let (answer, preview) = acts::followed(app, inside, id).await?;
     Ok(Shown::of(inside, id, &answer, preview.as_ref(), app.ids.v4().to_string()))
 }
@@ -143,8 +143,7 @@ pub(crate) async fn run(
     Path((_, request)): Path<(String, String)>,
     Form(form): Form<ReasonForm>,
 ) -> Result<Response, Fault> {
-    let id = Uuid::try_parse(&request).map_err(|_| Fault::NotFound)?;
-    form.asks(&app, &inside, Wish::Run(id)).await
+    form.asks(&app, &inside, Wish::Run(id(&request)?)).await
 }
 
 /// A preview that is asked for.

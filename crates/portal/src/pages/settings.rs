@@ -153,7 +153,7 @@ pub(crate) async fn page(
     html(&SettingsPage { layout, shown, saved: asked.saved.is_some(), pbx })
 }
 
-fn saved(inside: &InAccount) -> Response {
+pub(super) fn saved(inside: &InAccount) -> Response {
     see_other(&format!("/accounts/{}/settings?saved=1", inside.account.name))
 }
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::see_other;
+use super::{form_key, see_other};
 use crate::extract::Form;
 use crate::fault::Fault;
 use crate::guard::InAccount;
@@ -26,13 +25,8 @@ pub(crate) async fn stored(
     inside: InAccount,
     Form(form): Form<StoredForm>,
 ) -> Result<Response, Fault> {
-    if form.key.is_empty() || form.key.len() > 100 {
-        return Err(Fault::FormStale);
-    }
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, b"page").as_ref());
-    let key = format!("page {}", form.key);
-    work::ask_sync(&app, &inside, About::Everybody, (key.as_str(), &hash), "").await?;
+    let key = form_key(&form.key)?;
+    work::ask_sync(&app, &inside, About::Everybody, (&key, b"page"), "").await?;
     Ok(see_other(&format!("/accounts/{}?asked=1", inside.account.name)))
 }
 

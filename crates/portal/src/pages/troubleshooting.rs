@@ -10,7 +10,7 @@ use tandem_store::pbx::troubleshooting::{self, Troubleshooting};
 use tandem_store::portal::audit;
 use time::Duration;
 
-use super::see_other;
+use super::settings::saved;
 use crate::extract::Form;
 use crate::fault::Fault;
 use crate::guard::{InAccount, of};
@@ -48,7 +48,7 @@ pub(crate) async fn switch(
     audit::append(&mut tx, &of(visitor, account, act, now, subject, reason, true)).await?;
     tx.commit().await?;
     tracing::info!(%account, on = form.on, "Enable Sync was switched in the portal");
-    Ok(see_other(&format!("/accounts/{}/settings?saved=1", inside.account.name)))
+    Ok(saved(&inside))
 }
 
 /// The switch while it is on.

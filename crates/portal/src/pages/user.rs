@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use askama::Template;
-use aws_lc_rs::digest;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -16,7 +15,7 @@ use time::OffsetDateTime;
 
 use super::sync::StoredForm;
 use super::users::{Row, microsoft};
-use super::{Layout, html, jobs, see_other};
+use super::{Layout, form_key, html, jobs, see_other};
 use crate::extract::{Form, Query};
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -168,14 +167,8 @@ pub(crate) async fn sync(
 ) -> Result<Response, Fault> {
     let Path((_, user)) = path;
     let user = work::key(&user)?;
-    if form.key.is_empty() || form.key.len() > 100 {
-        return Err(Fault::FormStale);
-    }
-    let mut hash = [0; 32];
-    let text = format!("page user {user}");
-    hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-    let key = format!("page {}", form.key);
-    crate::work::ask_sync(&app, &inside, About::User(&user), (key.as_str(), &hash), "").await?;
+    let (key, what) = (form_key(&form.key)?, format!("page user {user}"));
+    crate::work::ask_sync(&app, &inside, About::User(&user), (&key, what.as_bytes()), "").await?;
     let (name, user) = (&inside.account.name, view::segment(user.as_str()));
     Ok(see_other(&format!("/accounts/{name}/users/{user}?asked=1")))
 }
