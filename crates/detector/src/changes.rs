@@ -72,17 +72,14 @@ pub(crate) struct Times {
     pub(crate) saved_at: Option<OffsetDateTime>,
 }
 
-/// Judges edits. `stored` holds what was found about them, by index.
-pub(crate) fn judge<'e>(edits: &'e [Edit], stored: Vec<Stored>, times: Times) -> Judged<'e> {
+/// Judges edits. `stored` tells what was found about each, in the same order.
+pub(crate) fn judge<'e>(
+    edits: &'e [Edit],
+    stored: impl IntoIterator<Item = Option<Stored>>,
+    times: Times,
+) -> Judged<'e> {
     let mut judged = Judged::default();
-    let mut by_index: Vec<Option<Stored>> = Vec::new();
-    by_index.resize_with(edits.len(), || None);
-    for stored in stored {
-        if let Some(slot) = by_index.get_mut(stored.index) {
-            *slot = Some(stored);
-        }
-    }
-    for (edit, stored) in edits.iter().zip(by_index) {
+    for (edit, stored) in edits.iter().zip(stored) {
         judge_one(edit, stored, times, &mut judged);
     }
     judged
@@ -173,7 +170,7 @@ mod tests {
         let body = Body::of(Profile { display_name: Some(name.into()), ..Profile::default() }).unwrap();
         let same = edit.body.as_ref().is_some_and(|b| b.digest == body.digest);
         let profile = (!same).then_some(body.json);
-        Stored { index: 0, same, profile, missing: false, deleted: false, newer: false }
+        Stored { same, profile, missing: false, deleted: false, newer: false }
     }
 
     fn times() -> Times {
@@ -183,7 +180,7 @@ mod tests {
     /// (writes, found, kinds told, left)
     fn outcome(edit: Edit, stored: Option<Stored>) -> (usize, usize, Vec<&'static str>, usize) {
         let edits = [edit];
-        let judged = judge(&edits, stored.into_iter().collect(), times());
+        let judged = judge(&edits, [stored], times());
         let kinds = judged.changes.iter().map(|c| c.kind.as_str()).collect();
         (judged.writes.len(), judged.found.len(), kinds, judged.left)
     }
@@ -224,13 +221,13 @@ mod tests {
     #[test]
     fn changes_are_narrow_and_can_be_read_back() {
         let edits = [edit(Some("Ana"))];
-        let judged = judge(&edits, vec![stored("Bo", &edits[0])], times());
+        let judged = judge(&edits, [Some(stored("Bo", &edits[0]))], times());
         let change = &judged.changes[0];
         assert_eq!(change.fields, ["display_name"]);
         assert_eq!(change.before.as_ref().unwrap()["display_name"], "Bo");
         assert_eq!(change.after.as_ref().unwrap()["display_name"], "Ana");
 
-        let judged = judge(&edits, Vec::new(), times());
+        let judged = judge(&edits, [None], times());
         let after = Value::Object(judged.changes[0].after.clone().unwrap());
         let back: Profile = serde_json::from_value(after).unwrap();
         assert_eq!(back, edits[0].body.as_ref().unwrap().profile);

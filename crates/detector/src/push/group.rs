@@ -66,30 +66,17 @@ impl App {
 
 /// Compares the profiles of all messages with what is stored, and judges those of each.
 async fn judge<'m>(tx: &mut Tx, messages: &'m [Message]) -> Result<Vec<Judged<'m>>, StoreError> {
-    let mut judged = Vec::with_capacity(messages.len());
-    // a long message is alone in its group, so its chunks are few users short of full
-    let edits: Vec<&Edit> = messages.iter().flat_map(edits_of).collect();
-    let mut stored = Vec::with_capacity(edits.len());
-    for (chunk, edits) in edits.chunks(CHUNK).enumerate() {
-        let probes: Vec<_> = edits.iter().map(|edit| edit.probe()).collect();
-        let found = profiles::compare(tx, &probes, None).await?;
-        stored.extend(found.into_iter().map(|found| {
-            let index = found.index + chunk * CHUNK;
-            profiles::Stored { index, ..found }
-        }));
+    let probes: Vec<_> = messages.iter().flat_map(edits_of).map(Edit::probe).collect();
+    let mut stored = Vec::with_capacity(probes.len());
+    for probes in probes.chunks(CHUNK) {
+        stored.extend(profiles::compare(tx, probes, None).await?);
     }
-    let mut stored: BTreeMap<usize, profiles::Stored> =
-        stored.into_iter().map(|found| (found.index, found)).collect();
-    let mut first = 0;
-    for message in messages {
+    let mut stored = stored.into_iter();
+    let judge = |message: &'m Message| {
         let edits = edits_of(message);
-        let later = stored.split_off(&(first + edits.len()));
-        let own = std::mem::replace(&mut stored, later).into_values();
-        let own = own.map(|found| profiles::Stored { index: found.index - first, ..found }).collect();
-        judged.push(changes::judge(edits, own, message.times));
-        first += edits.len();
-    }
-    Ok(judged)
+        changes::judge(edits, stored.by_ref().take(edits.len()), message.times)
+    };
+    Ok(messages.iter().map(judge).collect())
 }
 
 fn edits_of(message: &Message) -> &[Edit] {

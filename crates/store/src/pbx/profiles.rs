@@ -47,8 +47,6 @@ pub struct Probe<'a> {
 /// What is stored about one of the probes.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Which probe, counted from 0.
-    pub index: usize,
     /// The digests are equal.
     pub same: bool,
     /// The stored profile as JSON, where the digests differ.
@@ -85,7 +83,7 @@ pub async fn lock(tx: &mut Tx, accounts: &[Uuid]) -> Result<Vec<AccountId>, Stor
     Ok(rows.into_iter().map(AccountId).collect())
 }
 
-/// What is stored about users; those that are not stored are left out. `since` is the time for [`Stored::newer`].
+/// What is stored about users, in the order of the probes; `None` where nothing is. `since` is the time for [`Stored::newer`].
 ///
 /// # Errors
 /// [`StoreError`].
@@ -93,7 +91,7 @@ pub async fn compare(
     tx: &mut Tx,
     probes: &[Probe<'_>],
     since: Option<OffsetDateTime>,
-) -> Result<Vec<Stored>, StoreError> {
+) -> Result<Vec<Option<Stored>>, StoreError> {
     let failed = tx.failed();
     let rows = sqlx::query(COMPARE)
         .bind(probes.iter().map(|p| p.account.0).collect::<Vec<_>>())
@@ -103,18 +101,21 @@ pub async fn compare(
         .fetch_all(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(rows
-        .iter()
-        .map(|row| Stored {
-            // ordinality counts from 1
-            index: usize::try_from(row.get::<i64, _>("n") - 1).unwrap_or(usize::MAX),
-            same: row.get("same"),
-            profile: row.get("profile"),
-            missing: row.get("missing"),
-            deleted: row.get("deleted"),
-            newer: row.get("newer"),
-        })
-        .collect())
+    let mut stored: Vec<Option<Stored>> = probes.iter().map(|_| None).collect();
+    for row in &rows {
+        // ordinality counts from 1
+        let place = usize::try_from(row.get::<i64, _>("n") - 1).unwrap_or(usize::MAX);
+        if let Some(slot) = stored.get_mut(place) {
+            *slot = Some(Stored {
+                same: row.get("same"),
+                profile: row.get("profile"),
+                missing: row.get("missing"),
+                deleted: row.get("deleted"),
+                newer: row.get("newer"),
+            });
+        }
+    }
+    Ok(stored)
 }
 
 /// Writes profiles; no user may come twice.
