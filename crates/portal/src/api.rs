@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{IntoParams, IntoResponses, OpenApi, ToSchema};
 
 use crate::fault::Fault;
 
@@ -33,6 +33,40 @@ pub(crate) struct Problem {
     code: String,
     /// What happened and what to do.
     detail: String,
+}
+
+/// Headers of a post that is a request of its own.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes what `key` and the guard read")]
+struct PostHeaders {
+    /// A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day
+    #[param(rename = "Idempotency-Key")]
+    key: String,
+    /// As `GET /api/v1/me` gives it
+    #[param(rename = "X-CSRF-Token")]
+    mark: String,
+}
+
+/// How a decision about a job may be refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it describes what `Fault` answers")]
+enum Refusals {
+    /// The key is missing, or the body cannot be read
+    #[response(status = 400, content_type = "application/problem+json")]
+    Unreadable(Problem),
+    /// The role does not cover it
+    #[response(status = 403, content_type = "application/problem+json")]
+    NotCovered(Problem),
+    /// There is no such thing in this account
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotThere(Problem),
+    /// It does not apply now
+    #[response(status = 409, content_type = "application/problem+json")]
+    NotNow(Problem),
+    /// The key was used for another request
+    #[response(status = 422, content_type = "application/problem+json")]
+    KeyReused(Problem),
 }
 
 #[derive(OpenApi)]

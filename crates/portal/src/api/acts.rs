@@ -13,8 +13,8 @@ use tandem_domain::job::JobScope;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
 use super::syncs::Asked;
+use super::{PostHeaders, Refusals};
 use crate::App;
 use crate::acts::{self, Wish};
 use crate::extract::id;
@@ -66,15 +66,9 @@ async fn because(app: &App, inside: &InAccount, headers: &HeaderMap, body: &[u8]
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/held/{held}/approve", tag = "held removals", request_body = Because,
-    params(("account" = String, Path, description = "Short name of the account"), ("held" = Uuid, Path, description = "Id of the list"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("held" = Uuid, Path, description = "Id of the list"), PostHeaders), responses(
     (status = 202, description = "A sync carries out exactly these removals", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn approve(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -87,15 +81,9 @@ pub(crate) async fn approve(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/held/{held}/reject", tag = "held removals", request_body = Because,
-    params(("account" = String, Path, description = "Short name of the account"), ("held" = Uuid, Path, description = "Id of the list"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("held" = Uuid, Path, description = "Id of the list"), PostHeaders), responses(
     (status = 202, description = "The removals are dropped", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn reject(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -108,15 +96,9 @@ pub(crate) async fn reject(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/jobs/{job}/replay", tag = "jobs", request_body = Because,
-    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), PostHeaders), responses(
     (status = 202, description = "A new job of the same type does anew what this one did not achieve", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn replay(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -129,15 +111,9 @@ pub(crate) async fn replay(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/jobs/{job}/undo", tag = "jobs", request_body = NewUndo,
-    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), PostHeaders), responses(
     (status = 202, description = "A new job undoes this one", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn undo(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -152,15 +128,9 @@ pub(crate) async fn undo(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/jobs/{job}/undo-preview", tag = "jobs", request_body = Empty,
-    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), PostHeaders), responses(
     (status = 202, description = "The plan of the undo is made; its request is the preview", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn undo_preview(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -174,15 +144,9 @@ pub(crate) async fn undo_preview(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/previews", tag = "jobs", request_body = NewPreview,
-    params(("account" = String, Path, description = "Short name of the account"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), PostHeaders), responses(
     (status = 202, description = "The plan of a sync is made; its request is the preview", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn preview(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -195,15 +159,9 @@ pub(crate) async fn preview(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/previews/{preview}/run", tag = "jobs", request_body = Because,
-    params(("account" = String, Path, description = "Short name of the account"), ("preview" = Uuid, Path, description = "Id of the preview"), 
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("preview" = Uuid, Path, description = "Id of the preview"), PostHeaders), responses(
     (status = 202, description = "A sync does exactly what the preview showed", body = Asked),
-    (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such thing in this account", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "It does not apply now", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json")))]
+    Refusals))]
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
     inside: InAccount,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
+use super::{PostHeaders, Problem};
 use crate::fault::Fault;
 use crate::guard::InAccount;
 use crate::work::About;
@@ -52,9 +52,7 @@ impl Asked {
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/syncs", tag = "jobs", request_body = NewSync,
-    params(("account" = String, Path, description = "Short name of the account"),
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), PostHeaders), responses(
     (status = 202, description = "The sync was asked for", body = Asked),
     (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),

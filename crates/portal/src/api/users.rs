@@ -17,8 +17,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
 use super::syncs::{Asked as SyncAsked, NewSync};
+use super::{PostHeaders, Problem};
 use crate::App;
 use crate::extract::Query;
 use crate::fault::Fault;
@@ -238,9 +238,7 @@ pub(crate) async fn save(
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/users/{user}/syncs", tag = "users", request_body = NewSync,
-    params(("account" = String, Path, description = "Short name of the account"), ("user" = String, Path, description = "Key of the PBX user"),
-        ("Idempotency-Key" = String, Header, description = "A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(("account" = String, Path, description = "Short name of the account"), ("user" = String, Path, description = "Key of the PBX user"), PostHeaders), responses(
     (status = 202, description = "A sync of this user was asked for", body = SyncAsked),
     (status = 400, description = "The key is missing, or the body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
