@@ -72,6 +72,27 @@ async fn b24_a_session_ends_idle_after_eight_hours_signed_out_and_shut_out() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b72_nobody_else_signs_somebody_out() -> Result<()> {
+    let world = World::start().await?;
+    let overview = world.page(&format!("/accounts/{}", world.first.name));
+    let mut adam = world.sign_in("adam").await?;
+    let mut mia = world.sign_in("mia").await?;
+    let others = mark(&mia.go(&world.page("/accounts")).await?)?;
+    let out = world.page("/sign-out");
+    // a link, a form without the mark of this session, and one with the mark of another
+    assert_eq!(adam.once(Method::GET, &out, &[]).await?.code()?, "method_not_allowed");
+    for mark in ["", others.as_str()] {
+        assert_eq!(adam.once(Method::POST, &out, &[("mark", mark)]).await?.code()?, "form_stale");
+    }
+    assert_eq!(adam.go(&overview).await?.url, overview);
+    // and who signs out ends no other session
+    let sent = mia.once(Method::POST, &out, &[("mark", &others)]).await?;
+    mia.follow(sent).await?.says("You are signed out")?;
+    assert_eq!(adam.go(&overview).await?.url, overview);
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn b24_the_cookie_is_new_at_every_sign_in_and_the_old_one_is_worth_nothing() -> Result<()> {
     let world = World::start().await?;
     let mut browser = world.sign_in("adam").await?;
