@@ -82,6 +82,24 @@ impl Browser {
     /// # Errors
     /// When nobody answers.
     pub async fn once(&mut self, method: Method, url: &Url, fields: &[(&str, &str)]) -> Result<Page> {
+        let answer = self.open(method, url, fields).await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        // a stream has no end to wait for
+        let stream = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let text = if stream { String::new() } else { answer.text().await? };
+        Ok(Page { url: url.clone(), status, headers, text })
+    }
+
+    /// The same, with what is answered still to be read.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn open(
+        &mut self,
+        method: Method,
+        url: &Url,
+        fields: &[(&str, &str)],
+    ) -> Result<reqwest::Response> {
         // as browsers do: ports do not keep cookies apart
         let host = url.host_str().unwrap_or_default().to_owned();
         let cookies: Vec<String> = self
@@ -102,13 +120,12 @@ impl Browser {
                 .body(body);
         }
         let answer = request.send().await.with_context(|| format!("{method} {url}"))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        for set in headers.get_all(SET_COOKIE) {
+        for set in answer.headers().get_all(SET_COOKIE) {
             let pair = set.to_str()?.split(';').next().unwrap_or_default();
             let (name, value) = pair.split_once('=').context("a cookie is a pair")?;
             self.cookies.insert((host.clone(), name.to_owned()), value.to_owned());
         }
-        Ok(Page { url: url.clone(), status, headers, text: answer.text().await? })
+        Ok(answer)
     }
 
     /// The value of a cookie of a site.

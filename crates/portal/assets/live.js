@@ -1,7 +1,21 @@
-// Fetches the live parts of a page anew every five seconds, while somebody looks at it and no menu is open in it.
-setInterval(() => {
-  if (document.hidden || !document.hasFocus()) return;
-  for (const part of document.querySelectorAll("[data-live]")) {
-    if (!part.querySelector("details[open]")) htmx.trigger(part, "live");
-  }
-}, 5000);
+// A part of a page is fetched anew when the server says that it changed. While nobody looks at it, or a menu is open in
+// it, it stays as it is; it is fetched when somebody looks again.
+const parts = () => document.querySelectorAll("[data-live]");
+const untouched = (part) => !document.hidden && document.hasFocus() && !part.querySelector("details[open]");
+let late = false;
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const part = event.detail.elt;
+  if (!part.matches("[data-live]") || untouched(part)) return;
+  late = true;
+  event.preventDefault();
+});
+
+const catchUp = () => {
+  if (!late) return;
+  late = false;
+  for (const part of parts()) htmx.trigger(part, "live");
+};
+addEventListener("focus", catchUp);
+document.addEventListener("visibilitychange", catchUp);
+document.addEventListener("toggle", (event) => event.target.open || catchUp(), true);

@@ -1,4 +1,4 @@
-//! Files that pages name. htmx is vendored from its package; `assets/README.md` says which and under which licence.
+//! Files that pages name. htmx and its extension are vendored from their packages; `assets/README.md` says which and under which licence.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,10 @@ pub(crate) async fn style() -> Response {
 
 pub(crate) async fn htmx() -> Response {
     file("text/javascript; charset=utf-8", include_str!("../assets/htmx-2.0.11.min.js"))
+}
+
+pub(crate) async fn sse() -> Response {
+    file("text/javascript; charset=utf-8", include_str!("../assets/htmx-ext-sse-2.2.4.min.js"))
 }
 
 pub(crate) async fn live() -> Response {

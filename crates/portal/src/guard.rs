@@ -38,6 +38,8 @@ pub(crate) const IDLE: Duration = Duration::minutes(30);
 pub(crate) const LONGEST: Duration = Duration::hours(8);
 /// Clicks within this time are noted once.
 const TOUCH: Duration = Duration::minutes(1);
+/// How addresses end that a page asks for by itself. Such a look is no click: it keeps no session awake.
+const PARTS: [&str; 2] = ["/live", "/events"];
 /// Name of the field that shows that a form is ours.
 pub(crate) const MARK: &str = "mark";
 /// The header that does the same for the API.
@@ -121,13 +123,19 @@ async fn admit(
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     // a form is not sent again after a sign-in, and a part of a page is no page
     let path = if *request.method() == Method::GET { path } else { "/" };
-    let path = path.strip_suffix("/live").unwrap_or(path).to_owned();
+    // what a page asks for by itself, while it is open
+    let live = PARTS.into_iter().any(|part| entry.path.ends_with(part));
+    let path =
+        match path.split('?').next().and_then(|path| PARTS.iter().find_map(|part| path.strip_suffix(part))) {
+            Some(page) if live => page.to_owned(),
+            _ => path.to_owned(),
+        };
     let wanted = || Fault::SignInNeeded(path.clone());
     let secret = secret.ok_or_else(wanted)?;
     let hash = secret.hash();
     let mut tx = app.store.begin("portal.session").await?;
     let session = sessions::find(&mut tx, &hash, now, IDLE).await?.ok_or_else(wanted)?;
-    if session.seen_at + TOUCH < now {
+    if session.seen_at + TOUCH < now && !live {
         sessions::touch(&mut tx, &hash, now).await?;
         tx.commit().await?;
     } else {
@@ -145,7 +153,6 @@ async fn admit(
     if *request.method() == Method::POST {
         request = unmark(&visitor.mark, entry.path.starts_with("/api/"), request).await?;
     }
-    let live = entry.path.ends_with("/live");
     let account_act = match entry.access {
         Access::Account(act) => Some(act),
         _ => None,

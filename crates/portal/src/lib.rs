@@ -17,6 +17,7 @@ mod extract;
 mod fault;
 mod frame;
 mod guard;
+mod live;
 mod metrics;
 mod pages;
 mod routes;
@@ -38,6 +39,7 @@ use tandem_runtime::{BoxError, Clock, Ctx, Ids};
 use tandem_store::Store;
 use tandem_wire::Subjects;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use api::openapi;
@@ -78,6 +80,8 @@ pub(crate) struct App {
     pub(crate) manual_sync: bool,
     pub(crate) announcer: Announcer,
     pub(crate) windows: Windows,
+    /// Streams end when this does.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Why the portal does not listen.
@@ -136,6 +140,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         manual_sync,
         announcer: Announcer::new(subjects, "portal", ctx),
         windows: settings.windows,
+        stop: ctx.shutdown.clone(),
     });
     frame::around(routes::router(&app), connect, app)
 }

@@ -41,6 +41,16 @@ async fn b24_a_session_ends_idle_after_eight_hours_signed_out_and_shut_out() -> 
     world.hand.advance(minutes(31));
     let page = browser.go(&overview).await?;
     assert_eq!((page.url.path(), page.url.query()), ("/sign-in", Some("next=%2Faccounts%2Faccount1")));
+    let mut browser = {
+        world.hand.set(tandem_runtime::Clock::system().now());
+        world.sign_in("adam").await?
+    };
+    world.hand.advance(minutes(29));
+    let part = browser.go(&overview.join("account1/live")?).await?;
+    assert_eq!(part.status, 200);
+    world.hand.advance(minutes(2));
+    let page = browser.go(&overview).await?;
+    assert_eq!(page.url.path(), "/sign-in", "a page that is open keeps no session awake");
     // eight hours, however busy; the issuer's tokens know the real time, so people sign in at it
     world.hand.set(tandem_runtime::Clock::system().now());
     let mut browser = world.sign_in("adam").await?;

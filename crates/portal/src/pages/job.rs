@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 use tandem_domain::JobId;
+use tandem_domain::job::JobState;
 use tandem_domain::roles::Act;
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::log_text;
@@ -20,6 +21,7 @@ use crate::extract::{Query, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
+use crate::live::{self, Look, Seen};
 use crate::{App, acts, view, work};
 
 #[derive(Template)]
@@ -71,7 +73,10 @@ pub(crate) struct Can {
 pub(crate) struct Shown {
     pub(crate) account: String,
     pub(crate) row: Row,
-    pub(crate) running: bool,
+    /// Whether something of it may still change.
+    pub(crate) live: bool,
+    /// Stands for what may.
+    pub(crate) version: String,
     pub(crate) queued: String,
     pub(crate) finished: String,
     pub(crate) settled: String,
@@ -125,6 +130,12 @@ fn fields(change: &Change) -> String {
     change.fields.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
+/// Whether a job still runs, or what it did has not settled.
+fn live(job: &JobRow) -> bool {
+    let landing = matches!(job.state, JobState::Succeeded | JobState::Partly) && job.settled_at.is_none();
+    !job.state.is_final() || landing
+}
+
 impl Shown {
     pub(crate) fn of(
         account: &str,
@@ -136,7 +147,8 @@ impl Shown {
         Self {
             account: account.to_owned(),
             row: Row::of(job, now),
-            running: !job.state.is_final(),
+            live: live(job),
+            version: live::version(job),
             queued: view::full(job.queued_at),
             finished: view::maybe(job.finished_at),
             settled: view::maybe(job.settled_at),
@@ -201,11 +213,28 @@ pub(crate) async fn page(
     html(&JobPage { layout: Layout::inside(&nonce, &inside, "jobs"), shown })
 }
 
-pub(crate) async fn live(
+pub(crate) async fn part(
     State(app): State<Arc<App>>,
     inside: InAccount,
     Path((_, job)): Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Fault> {
     html(&Live { shown: shown(&app, &inside, &job, &asked).await? })
+}
+
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+    Query(seen): Query<Seen>,
+) -> Result<Response, Fault> {
+    let job = JobId(id(&job)?);
+    work::job(&app, &inside, job).await?;
+    Ok(live::changes(&app, seen, move |app| {
+        let inside = inside.clone();
+        async move {
+            let row = work::job(&app, &inside, job).await?;
+            Ok(Look { version: live::version(&row), last: !live(&row) })
+        }
+    }))
 }

@@ -17,6 +17,7 @@ use crate::extract::Query;
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
+use crate::live::{self, Look, Seen};
 use crate::{App, view, work};
 
 #[derive(Template)]
@@ -82,6 +83,8 @@ pub(crate) struct Shown {
     pub(crate) issues: i64,
     pub(crate) landing: i64,
     pub(crate) held: bool,
+    /// Stands for all of it.
+    pub(crate) version: String,
 }
 
 fn line(job: &ShortJob, now: OffsetDateTime) -> JobLine {
@@ -127,6 +130,7 @@ impl Shown {
             issues: row.facts.issues,
             landing: row.facts.landing,
             held: row.facts.held,
+            version: live::version(row),
         }
     }
 }
@@ -212,7 +216,18 @@ pub(crate) async fn page(
     html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some(), preview })
 }
 
-pub(crate) async fn live(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {
+pub(crate) async fn part(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {
     let found = work::overview(&app, &inside).await?;
     html(&Live { shown: Shown::of(&found, app.clock.now()) })
+}
+
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Query(seen): Query<Seen>,
+) -> Response {
+    live::changes(&app, seen, move |app| {
+        let inside = inside.clone();
+        async move { Ok(Look { version: live::version(&work::overview(&app, &inside).await?), last: false }) }
+    })
 }

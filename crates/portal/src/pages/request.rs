@@ -16,10 +16,11 @@ use super::plan::PlanShown;
 use super::{Layout, form_key, html, see_other};
 use crate::App;
 use crate::acts::{self, Wish};
-use crate::extract::{Form, id};
+use crate::extract::{Form, Query, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
+use crate::live::{self, Look, Seen};
 
 #[derive(Template)]
 #[template(path = "request.html")]
@@ -51,9 +52,15 @@ pub(crate) struct Shown {
     pub(crate) account: String,
     pub(crate) id: String,
     pub(crate) waits: bool,
+    /// Stands for the answer.
+    pub(crate) version: String,
     pub(crate) job: Option<String>,
     pub(crate) refused: Option<(String, String)>,
     pub(crate) planned: Option<Planned>,
+}
+
+fn waits(answer: &Answer) -> bool {
+    answer.job.is_none() && !answer.answered
 }
 
 impl Shown {
@@ -99,7 +106,8 @@ impl Shown {
         Self {
             account,
             id: id.to_string(),
-            waits: answer.job.is_none() && !answer.answered,
+            waits: waits(answer),
+            version: live::version(answer),
             job: answer.job.map(|job| job.to_string()),
             refused: answer.refused.clone(),
             planned,
@@ -128,12 +136,29 @@ pub(crate) async fn page(
     html(&RequestPage { layout: Layout::inside(&nonce, &inside, "jobs"), shown })
 }
 
-pub(crate) async fn live(
+pub(crate) async fn part(
     State(app): State<Arc<App>>,
     inside: InAccount,
     Path((_, request)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
     html(&Live { shown: shown(&app, &inside, &request).await? })
+}
+
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, request)): Path<(String, String)>,
+    Query(seen): Query<Seen>,
+) -> Result<Response, Fault> {
+    let request = id(&request)?;
+    acts::followed(&app, &inside, request).await?;
+    Ok(live::changes(&app, seen, move |app| {
+        let inside = inside.clone();
+        async move {
+            let (answer, _) = acts::followed(&app, &inside, request).await?;
+            Ok(Look { version: live::version(&answer), last: !waits(&answer) })
+        }
+    }))
 }
 
 /// Runs what a preview showed.
