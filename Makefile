@@ -9,7 +9,8 @@ export PYTHONDONTWRITEBYTECODE = 1
 .DEFAULT_GOAL := help
 CHECKS := .tools/compose-check
 POWERSHELL := .tools/powershell-check
-.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell check fmt lint bench gen up down tools
+BROWSER := .tools/browser
+.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell test-browser screenshots check fmt lint bench gen up down tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +22,7 @@ demo: tools ## show one edit travel from a PBX to Microsoft Teams; ONCE=1 ends a
 clean-demo: ## remove what the demo keeps
 	rm -rf "$$(readlink -m $(DEMO_DIR)/elsewhere)" $(DEMO_DIR)
 
-test: test-rust test-clients test-compose test-powershell ## run every test, with servers of its own
+test: test-rust test-clients test-compose test-powershell test-browser ## run every test, with servers of its own
 
 test-rust: tools
 	cargo build --package tandem
@@ -36,6 +37,15 @@ test-compose: tools
 	cargo build --package tandem --package msgraph-sim
 	python3 deploy/tools/python_env.py $(CHECKS) tests/compose/requirements.txt
 	$(CHECKS)/bin/python tests/compose/check.py "$$(ls .tools/bin/nats-server 2>/dev/null || command -v nats-server)" $(TARGET_DIR)/debug
+
+test-browser: tools
+	cargo build --package tandem
+	python3 deploy/tools/package.py chromium
+	python3 deploy/tools/python_env.py $(BROWSER) tests/browser/requirements.txt
+	$(BROWSER)/bin/python -m pytest -q -p no:cacheprovider tests/browser --tandem $(TARGET_DIR)/debug/tandem $(WALKS)
+
+screenshots: ## pictures of every page of the portal, light, dark and as wide as a phone, into target/screenshots
+	$(MAKE) test-browser WALKS="-k test_page --screenshots $(TARGET_DIR)/screenshots"
 
 test-powershell:
 	python3 deploy/tools/python_env.py $(POWERSHELL) tests/powershell/requirements.txt

@@ -76,6 +76,11 @@ where
     ([(header::CACHE_CONTROL, "no-store")], Sse::new(events)).into_response()
 }
 
+/// Browsers drop an event without data.
+fn event(name: &'static str) -> Event {
+    Event::default().event(name).data(name)
+}
+
 /// Looks until nothing more changes, nobody listens, or the tables cannot be read.
 async fn watch<L>(app: &Arc<App>, mut shown: String, look: impl Fn(Arc<App>) -> L, say: &mpsc::Sender<Event>)
 where
@@ -85,13 +90,13 @@ where
     loop {
         let Ok(look) = look(Arc::clone(app)).await else { return };
         if look.version != shown || said.elapsed() >= REFRESH {
-            if say.send(Event::default().event("changed").data("")).await.is_err() {
+            if say.send(event("changed")).await.is_err() {
                 return;
             }
             (shown, said) = (look.version, Instant::now());
         }
         if look.last {
-            _ = say.send(Event::default().event("ended").data("")).await;
+            _ = say.send(event("ended")).await;
             return;
         }
         sleep(LOOK).await;

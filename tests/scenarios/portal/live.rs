@@ -17,7 +17,8 @@ fn stream_of(page: &Page) -> Result<Url> {
 /// Reads on until the stream says this.
 async fn hear(stream: &mut Response, event: &str) -> Result<()> {
     let mut heard = String::new();
-    while !heard.contains(&format!("event: {event}\n")) {
+    // an event without data would be dropped by browsers
+    while !heard.contains(&format!("event: {event}\ndata: {event}\n\n")) {
         let Some(part) = stream.chunk().await? else { bail!("the stream ended after `{heard}`") };
         heard.push_str(std::str::from_utf8(&part)?);
         assert!(!heard.contains("account1"), "a stream carries nothing of anybody's: {heard}");

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tandem_domain::guard::HELD_DAYS;
 use tandem_domain::roles::{Act, Roles};
 use tandem_store::held::Held;
+use tandem_store::portal::users::Names;
 use time::Duration;
 
 use super::plan::{self, PlanStep};
@@ -19,7 +20,7 @@ use crate::extract::{Form, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
-use crate::{App, view};
+use crate::{App, view, work};
 
 #[derive(Template)]
 #[template(path = "held.html")]
@@ -44,14 +45,14 @@ pub(crate) struct List {
 }
 
 impl List {
-    pub(crate) fn of(held: &Held, roles: &Roles, key: &dyn Fn() -> String) -> Self {
+    pub(crate) fn of(held: &Held, names: &Names, roles: &Roles, key: &dyn Fn() -> String) -> Self {
         Self {
             id: held.id.to_string(),
             job: held.job.to_string(),
             since: view::full(held.created_at),
             until: view::full(held.created_at + Duration::days(i64::from(HELD_DAYS))),
             expired: held.expired,
-            steps: plan::steps(&held.removals),
+            steps: plan::steps(&held.removals, names),
             refused: (!roles.may(Act::DecideHeld)).then(|| Act::DecideHeld.refusal()),
             keys: (key(), key()),
         }
@@ -64,7 +65,10 @@ pub(crate) async fn page(
     inside: InAccount,
 ) -> Result<Response, Fault> {
     let found = acts::held(&app, &inside).await?;
-    let list = found.map(|held| List::of(&held, &inside.roles, &|| app.ids.v4().to_string()));
+    let users: Vec<&str> =
+        found.iter().flat_map(|held| &held.removals).map(|step| step.user.as_str()).collect();
+    let names = work::names(&app, &inside, &users).await?;
+    let list = found.as_ref().map(|held| List::of(held, &names, &inside.roles, &|| app.ids.v4().to_string()));
     html(&HeldPage {
         layout: Layout::inside(&nonce, &inside, "jobs"),
         name: inside.account.name.clone(),

@@ -7,12 +7,13 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
-use tandem_domain::JobId;
 use tandem_domain::job::JobState;
 use tandem_domain::roles::Act;
+use tandem_domain::{JobId, PbxUserId};
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::log_text;
 use tandem_store::portal::changes::Change;
+use tandem_store::portal::users::Names;
 use time::OffsetDateTime;
 
 use super::jobs::Row;
@@ -90,14 +91,14 @@ pub(crate) struct Shown {
     pub(crate) can: Can,
 }
 
-fn step(step: &StepRow) -> Option<Step> {
+fn step(step: &StepRow, names: &Names) -> Option<Step> {
     if !matches!(step.kind.as_str(), "step" | "user") {
         return None;
     }
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "\u{2013}".to_owned());
     let why: Vec<&str> = [&step.reason, &step.detail].into_iter().flatten().map(String::as_str).collect();
     Some(Step {
-        user: step.pbx_user.as_ref().map_or_else(|| "\u{2013}".to_owned(), ToString::to_string),
+        user: step.pbx_user.as_ref().map_or("\u{2013}", |user| names.of(user.as_str())).to_owned(),
         action: step.action.as_deref().map_or_else(|| "Outcome".to_owned(), view::word),
         before: or_none(&step.before),
         after: or_none(&step.after),
@@ -142,6 +143,7 @@ impl Shown {
         job: &JobRow,
         steps: &[StepRow],
         changes: &[Change],
+        names: &Names,
         now: OffsetDateTime,
     ) -> Self {
         Self {
@@ -155,7 +157,7 @@ impl Shown {
             cause: job.cause.as_deref().map_or_else(|| "\u{2013}".to_owned(), view::word),
             reason: job.reason.clone(),
             linked: job.linked_job.map(|job| job.to_string()),
-            steps: steps.iter().filter_map(step).collect(),
+            steps: steps.iter().filter_map(|row| step(row, names)).collect(),
             log: log_text::render(job, steps),
             more: None,
             can: Can::default(),
@@ -163,7 +165,7 @@ impl Shown {
                 .iter()
                 .map(|change| Carried {
                     generation: change.generation,
-                    user: change.user.clone().unwrap_or_else(|| "the account".to_owned()),
+                    user: change.user.as_deref().map_or("the account", |user| names.of(user)).to_owned(),
                     kind: view::word(&change.kind),
                     fields: fields(change),
                     at: view::full(change.detected_at),
@@ -189,7 +191,10 @@ async fn shown(app: &App, inside: &InAccount, job: &str, asked: &Asked) -> Resul
     let row = work::job(app, inside, job).await?;
     let steps = work::steps(app, inside, job, from).await?;
     let changes = work::carried(app, inside, &row).await?;
-    let mut shown = Shown::of(&inside.account.name, &row, &steps.rows, &changes, app.clock.now());
+    let users = steps.rows.iter().filter_map(|step| step.pbx_user.as_ref()).map(PbxUserId::as_str);
+    let users: Vec<&str> = users.chain(changes.iter().filter_map(|change| change.user.as_deref())).collect();
+    let names = work::names(app, inside, &users).await?;
+    let mut shown = Shown::of(&inside.account.name, &row, &steps.rows, &changes, &names, app.clock.now());
     shown.more = steps.next;
     let held = acts::held(app, inside).await?.is_some_and(|held| held.job == job);
     shown.can = Can {

@@ -1,6 +1,7 @@
 //! Plans and held removals as lines of a table.
 
 use tandem_domain::plan::{Plan, Step, Verdict};
+use tandem_store::portal::users::Names;
 
 use crate::view;
 
@@ -29,10 +30,16 @@ pub(crate) struct PlanShown {
     pub(crate) unchanged: usize,
 }
 
-pub(crate) fn steps(steps: &[Step]) -> Vec<PlanStep> {
+/// The users of a plan.
+pub(crate) fn users(plan: &Plan) -> Vec<&str> {
+    let steps = plan.steps.iter().chain(&plan.held).map(|step| step.user.as_str());
+    steps.chain(plan.users.iter().map(|user| user.user.as_str())).collect()
+}
+
+pub(crate) fn steps(steps: &[Step], names: &Names) -> Vec<PlanStep> {
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "\u{2013}".to_owned());
     let one = |step: &Step| PlanStep {
-        user: step.user.to_string(),
+        user: names.of(step.user.as_str()).to_owned(),
         action: view::word(step.action.kind()),
         before: or_none(&step.before),
         after: or_none(&step.after),
@@ -42,12 +49,12 @@ pub(crate) fn steps(steps: &[Step]) -> Vec<PlanStep> {
 }
 
 impl PlanShown {
-    pub(crate) fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan, names: &Names) -> Self {
         let mut users = Vec::new();
         for user in &plan.users {
             let mut add = |result, code: &str, why: &str| {
                 let (code, why) = (code.to_owned(), why.to_owned());
-                users.push(PlanUser { user: user.user.to_string(), result, code, why });
+                users.push(PlanUser { user: names.of(user.user.as_str()).to_owned(), result, code, why });
             };
             match &user.verdict {
                 Verdict::Steps | Verdict::Unchanged => {}
@@ -62,8 +69,8 @@ impl PlanShown {
             }
         }
         Self {
-            steps: steps(&plan.steps),
-            held: steps(&plan.held),
+            steps: steps(&plan.steps, names),
+            held: steps(&plan.held, names),
             users,
             unchanged: plan.users.iter().filter(|user| user.verdict == Verdict::Unchanged).count(),
         }

@@ -8,19 +8,20 @@ use axum::response::Response;
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::Act;
 use tandem_store::admin::requests::Answer;
+use tandem_store::portal::users::Names;
 use tandem_store::previews::Preview;
 use uuid::Uuid;
 
 use super::held::ReasonForm;
-use super::plan::PlanShown;
+use super::plan::{self, PlanShown};
 use super::{Layout, form_key, html, see_other};
-use crate::App;
 use crate::acts::{self, Wish};
 use crate::extract::{Form, Query, id};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
 use crate::live::{self, Look, Seen};
+use crate::{App, work};
 
 #[derive(Template)]
 #[template(path = "request.html")]
@@ -69,6 +70,7 @@ impl Shown {
         id: Uuid,
         answer: &Answer,
         preview: Option<&Preview>,
+        names: &Names,
         key: String,
     ) -> Self {
         let account = inside.account.name.clone();
@@ -95,7 +97,7 @@ impl Shown {
             };
             let nothing = planned.plan.steps.is_empty();
             Planned {
-                plan: PlanShown::of(&planned.plan),
+                plan: PlanShown::of(&planned.plan, names),
                 looked_at,
                 run: (inside.roles.may(act) && !nothing).then_some((to, button)),
                 refused: if nothing { "There is nothing to do." } else { act.refusal() },
@@ -123,7 +125,10 @@ pub(super) fn followed_at(inside: &InAccount, request: Uuid) -> Response {
 async fn shown(app: &App, inside: &InAccount, request: &str) -> Result<Shown, Fault> {
     let id = id(request)?;
     let (answer, preview) = acts::followed(app, inside, id).await?;
-    Ok(Shown::of(inside, id, &answer, preview.as_ref(), app.ids.v4().to_string()))
+    let planned = preview.as_ref().and_then(|preview| preview.result.as_ref().ok());
+    let users = planned.map(|planned| plan::users(&planned.plan)).unwrap_or_default();
+    let names = work::names(app, inside, &users).await?;
+    Ok(Shown::of(inside, id, &answer, preview.as_ref(), &names, app.ids.v4().to_string()))
 }
 
 pub(crate) async fn page(

@@ -11,6 +11,7 @@ use tandem_store::admin::requests::Answer;
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::portal::changes::Change;
 use tandem_store::portal::overview::{Overview, ShortAuthorization, ShortJob};
+use tandem_store::portal::users::Names;
 use tandem_store::previews::Preview;
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -179,14 +180,20 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ..jobs::JobsPage::filters(jobs::Asked::default(), "alpha".to_owned())
     };
     let job = |state| {
-        let mut shown =
-            job::Shown::of("alpha", &job_row(text, state), &[step_row(text)], &[change(text)], NOW);
+        let mut shown = job::Shown::of(
+            "alpha",
+            &job_row(text, state),
+            &[step_row(text)],
+            &[change(text)],
+            &Names::default(),
+            NOW,
+        );
         shown.more = Some(199);
         let (mark, key) = (text.to_owned(), text.to_owned());
         shown.can = job::Can { replay: true, undo: true, held: true, mark, key };
         shown
     };
-    let bare = job::Shown::of("alpha", &job_row(text, JobState::Queued), &[], &[], NOW);
+    let bare = job::Shown::of("alpha", &job_row(text, JobState::Queued), &[], &[], &Names::default(), NOW);
     let (fault, refused) = (Fault::NoAccount(text.to_owned()), Fault::Refused(Act::SyncStored));
     let nonce = Nonce("nonce".to_owned());
     let accounts = |rows: Vec<accounts::Row>, operator| accounts::AccountsPage {
@@ -203,14 +210,14 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ended,
     };
     let enter = enter::EnterPage { layout: layout(text), name: "alpha".to_owned(), label: text.to_owned() };
-    let open = |roles, expired| held::List::of(&held_list(text, expired), roles, &key);
+    let open = |roles, expired| held::List::of(&held_list(text, expired), &Names::default(), roles, &key);
     let held = |list| held::HeldPage { layout: layout(text), name: "alpha".to_owned(), list };
     let inside = inside(text);
     let (asked_for, plan) = (Answer::default(), plan(text));
     let preview = |undone| Preview { undone, ..preview(text, plan.clone()) };
     let request = |answer: &Answer, preview: Option<&Preview>| request::RequestPage {
         layout: layout(text),
-        shown: request::Shown::of(&inside, Uuid::from_u128(9), answer, preview, key()),
+        shown: request::Shown::of(&inside, Uuid::from_u128(9), answer, preview, &Names::default(), key()),
     };
     let answered = Answer { answered: true, ..Answer::default() };
     let turned = Answer { refused: Some(("plan_changed".to_owned(), text.to_owned())), ..answered.clone() };

@@ -2,6 +2,8 @@
 //!
 //! A user is listed while the PBX has it, while it is mapped, or while something of ours still stands for it in Teams.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -45,6 +47,9 @@ statements! {
                                         ilike '%' || $4 || '%')
                and ($5::text is null or u.pbx_user_id = $5)
              order by u.pbx_user_id limit $6";
+    /// Who users are, also those whom the PBX has no more.
+    NAMES = "select pbx_user_id, profile ->> 'display_name' as name, profile ->> 'extension' as extension from pbx.profiles
+              where account_id = $1 and pbx_user_id = any ($2)";
     /// Saves of mappings happen one after the other: whoever has the row counts what the one before has saved.
     LOCK = "select licences from admin.accounts where account_id = $1 for no key update";
     /// How many licences are in use, and how many are not free yet: something of ours still stands on somebody who lost one.
@@ -67,6 +72,36 @@ statements! {
                     and not exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = p.pbx_user_id)
                     and not exists (select from admin.mappings m where m.account_id = $1 and m.microsoft_user = t.microsoft_user)
                   order by p.pbx_user_id, t.microsoft_user limit $2";
+}
+
+/// What people call users, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Name and extension, or the key of a user that has no name.
+    #[must_use]
+    pub fn of<'a>(&'a self, user: &'a str) -> &'a str {
+        self.0.get(user).map_or(user, String::as_str)
+    }
+}
+
+/// What the named users are called.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn names(tx: &mut Tx, account: AccountId, users: &[&str]) -> Result<Names, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(NAMES).bind(account.0).bind(users).fetch_all(&mut **tx).await.map_err(failed)?;
+    let one = |row: &PgRow| {
+        let name: String = row.get::<Option<String>, _>("name").filter(|name| !name.trim().is_empty())?;
+        let extension: Option<String> = row.get("extension");
+        Some((
+            row.get("pbx_user_id"),
+            extension.map_or(name.clone(), |extension| format!("{name}, {extension}")),
+        ))
+    };
+    Ok(Names(rows.iter().filter_map(one).collect()))
 }
 
 /// Why and until when a user waits.
