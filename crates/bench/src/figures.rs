@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::report::{Figure, Target, say};
 use crate::servers::Servers;
-use crate::{chain, diff, due, gather, idle, large, sync, takeover};
+use crate::{chain, diff, due, gather, idle, large, portal, sync, takeover};
 
 /// Measurements that are made together, and the figures that come of them.
 pub(crate) struct Group {
@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     Takeover,
     Due,
     Idle,
+    Portal,
 }
 
 /// All figures, in the order in which they are measured.
@@ -80,6 +81,11 @@ pub(crate) const GROUPS: &[Group] = &[
         names: &["idle_memory_mib", "idle_cpu_percent", "start_to_ready_s"],
         about: "`tandem run all` with nothing to do",
     },
+    Group {
+        kind: Kind::Portal,
+        names: &["portal_page_p95_ms", "portal_page_kb"],
+        about: "pages of an account with 10,000 users",
+    },
 ];
 
 impl Group {
@@ -97,6 +103,7 @@ impl Group {
             Kind::Takeover => vec![taken_over(servers, runs).await?],
             Kind::Due => due_figures(servers, runs).await?,
             Kind::Idle => idle_figures(servers, runs).await?,
+            Kind::Portal => portal_figures(servers, runs).await?,
         };
         for figure in figures.iter().filter(|f| wanted.is_empty() || wanted.iter().any(|name| name == f.name))
         {
@@ -284,5 +291,28 @@ async fn idle_figures(servers: &Servers, runs: usize) -> Result<Vec<Figure>> {
             "over 20 s, the servers' share not counted",
         ),
         figure("start_to_ready_s", "s", 1.0, |run| run.ready_s, "from the start of the process to /readyz"),
+    ])
+}
+
+async fn portal_figures(servers: &Servers, runs: usize) -> Result<Vec<Figure>> {
+    let mut found = Vec::new();
+    for _ in 0..runs {
+        found.push(portal::run(servers).await?);
+    }
+    Ok(vec![
+        Figure {
+            name: "portal_page_p95_ms",
+            unit: "ms",
+            target: Target::AtMost(50.0),
+            runs: found.iter().map(|run| run.p95_ms).collect(),
+            note: "the slowest page, from the request to its last byte over loopback".to_owned(),
+        },
+        Figure {
+            name: "portal_page_kb",
+            unit: "KB",
+            target: Target::AtMost(100.0),
+            runs: found.iter().map(|run| run.kb).collect(),
+            note: "the largest page, not compressed".to_owned(),
+        },
     ])
 }

@@ -16,6 +16,7 @@ mod gather;
 mod idle;
 mod large;
 mod pbx;
+mod portal;
 mod report;
 mod servers;
 mod sync;

@@ -168,6 +168,7 @@ pub(crate) struct After {
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/jobs/{job}/steps", tag = "jobs",
     params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), ("after" = Option<i64>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "What happened, in order", body = Steps),
+    (status = 400, description = "`after` is no number", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn steps(
     State(app): State<Arc<App>>,
