@@ -38,12 +38,13 @@ statements! {
                      started_at = k.started_at, finished_at = k.finished_at, settled_at = k.settled_at,
                      from_gen = k.from_gen, to_gen = k.to_gen, counts = k.counts, error_code = k.error_code,
                      error_text = k.error_text, fingerprint = k.fingerprint, failures = nullif(k.failures, '{}'),
-                     event_number = k.event_number
+                     excused = k.excused, event_number = k.event_number
                 from jsonb_to_recordset($1) as k (
                      job_id uuid, job_type text, scope text, state text, cause text, person text, reason text, linked_job uuid,
                      queued_at timestamptz, due_at timestamptz, first_change_at timestamptz, started_at timestamptz,
                      finished_at timestamptz, settled_at timestamptz, from_gen bigint, to_gen bigint, counts jsonb,
-                     error_code text, error_text text, fingerprint text, failures text[], event_number bigint)
+                     error_code text, error_text text, fingerprint text, failures text[], excused boolean,
+                     event_number bigint)
                where j.job_id = k.job_id and j.event_number < k.event_number";
     /// Keeps events as steps; their data goes from table to table untouched.
     STEPS = "insert into log.steps (job_id, number, account_id, at, kind, pbx_user_id, microsoft_user, action, outcome,

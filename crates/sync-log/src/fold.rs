@@ -33,6 +33,9 @@ pub(crate) fn apply(job: &mut JobRow, event: &Event) -> (NewStep, Option<Failure
         "parked" => {
             job.state = JobState::Queued;
             job.started_at = None;
+            let reason = data.text("reason");
+            job.excused |=
+                reason.is_some_and(|reason| matches!(reason.as_str(), "not_authorized" | "quarantine"));
         }
         "planned" => {
             job.from_gen = data.integer("from_gen").or(job.from_gen);

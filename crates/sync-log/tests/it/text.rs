@@ -37,6 +37,7 @@ fn job() -> JobRow {
         error_text: None,
         fingerprint: None,
         failures: Vec::new(),
+        excused: false,
         event_number: 1,
     }
 }
