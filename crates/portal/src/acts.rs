@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::{InAccount, of};
+use crate::pausing;
 use crate::work::{claim, find_job};
 
 /// What somebody wishes to happen.
@@ -98,7 +99,12 @@ pub(crate) async fn ask(
         return Ok(before);
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
-    let facts = stands.first().ok_or(Fault::NotFound)?.facts;
+    let stands = stands.first().ok_or(Fault::NotFound)?;
+    let facts = stands.facts;
+    // a plan, and a rejection, write nothing
+    if !matches!(wish, Wish::Preview(_) | Wish::PreviewUndo(_) | Wish::Reject(_)) {
+        pausing::refuse(&mut tx, stands, now).await?;
+    }
     let ask = match wish {
         Wish::Approve(id) => {
             let held = open_list(&mut tx, id).await?;

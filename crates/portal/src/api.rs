@@ -5,7 +5,9 @@
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+pub(crate) mod fleet;
 pub(crate) mod jobs;
+pub(crate) mod pauses;
 pub(crate) mod proposals;
 pub(crate) mod requests;
 pub(crate) mod settings;
@@ -76,6 +78,10 @@ enum Refusals {
         accounts::me,
         accounts::list,
         accounts::one,
+        fleet::fleet,
+        fleet::failures,
+        pauses::account,
+        pauses::fleet,
         jobs::list,
         jobs::one,
         jobs::steps,

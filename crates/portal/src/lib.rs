@@ -19,6 +19,7 @@ mod frame;
 mod guard;
 mod metrics;
 mod pages;
+mod pausing;
 mod routes;
 mod saving;
 mod settings;
