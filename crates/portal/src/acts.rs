@@ -99,11 +99,10 @@ pub(crate) async fn ask(
         return Ok(before);
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
-    let stands = stands.first().ok_or(Fault::NotFound)?;
-    let facts = stands.facts;
+    let facts = stands.first().ok_or(Fault::NotFound)?.facts;
     // a plan, and a rejection, write nothing
     if !matches!(wish, Wish::Preview(_) | Wish::PreviewUndo(_) | Wish::Reject(_)) {
-        pausing::refuse(&mut tx, stands, now).await?;
+        pausing::refuse(&mut tx, account, now).await?;
     }
     let ask = match wish {
         Wish::Approve(id) => {

@@ -5,6 +5,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+pub(crate) mod detector;
 pub(crate) mod fleet;
 pub(crate) mod jobs;
 pub(crate) mod pauses;
@@ -78,6 +79,7 @@ enum Refusals {
         accounts::me,
         accounts::list,
         accounts::one,
+        detector::log,
         fleet::fleet,
         fleet::failures,
         pauses::account,

@@ -18,7 +18,7 @@ use tandem_domain::roles::{Act, Role, Roles};
 use tandem_domain::{AccountId, ObjectId, TenantId};
 use tandem_store::connect::SecretHash;
 use tandem_store::portal::audit::{self, Entry as Record};
-use tandem_store::portal::pause::{self, FleetPause};
+use tandem_store::portal::pause::{self, Pause};
 use tandem_store::portal::people::{self, AccountName};
 use tandem_store::portal::{sessions, visits};
 use time::{Duration, OffsetDateTime};
@@ -56,7 +56,7 @@ pub(crate) struct Visitor {
     /// What forms of this session show.
     pub(crate) mark: String,
     /// The pause of the fleet, while it lasts.
-    pub(crate) paused: Option<FleetPause>,
+    pub(crate) paused: Option<Pause>,
 }
 
 /// Somebody who is let into an account.

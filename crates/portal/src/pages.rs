@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod again;
+pub(crate) mod detector;
 pub(crate) mod enter;
 pub(crate) mod error;
 pub(crate) mod fleet;
@@ -27,7 +28,6 @@ use axum::response::{IntoResponse, Response};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::{InAccount, Visitor};
-use crate::pausing;
 
 /// What the frame of every page shows.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Layout {
 
     pub(crate) fn of(nonce: &Nonce, visitor: &Visitor) -> Self {
         let person = Some((visitor.name.clone(), visitor.mark.clone()));
-        let paused = visitor.paused.as_ref().map(pausing::told);
+        let paused = visitor.paused.as_ref().map(ToString::to_string);
         Self { person, operator: visitor.operator, paused, ..Self::open(nonce) }
     }
 

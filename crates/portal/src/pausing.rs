@@ -6,8 +6,8 @@ use tandem_domain::audit::PROVIDER;
 use tandem_domain::roles::Act;
 use tandem_domain::window::{LatenessBudget, Near};
 use tandem_store::Tx;
-use tandem_store::portal::pause::{self, FleetPause, Kept};
-use tandem_store::portal::{audit, overview::Overview};
+use tandem_store::portal::audit;
+use tandem_store::portal::pause::{self, Kept};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
@@ -67,8 +67,7 @@ pub(crate) async fn fleet(app: &App, visitor: &Visitor, wish: &Wish) -> Result<(
     let mut tx = app.store.begin_for("portal.pause_fleet", PROVIDER).await?;
     match until {
         Some(until) => {
-            let pause = FleetPause { until, person: visitor.name.clone(), reason: reason.to_owned() };
-            pause::pause_fleet(&mut tx, &pause, now).await?;
+            pause::pause_fleet(&mut tx, until, &visitor.name, reason, now).await?;
         }
         None => pause::lift_fleet(&mut tx).await?,
     }
@@ -78,20 +77,10 @@ pub(crate) async fn fleet(app: &App, visitor: &Visitor, wish: &Wish) -> Result<(
     Ok(())
 }
 
-/// As everybody sees that the fleet is paused.
-pub(crate) fn told(pause: &FleetPause) -> String {
-    format!("All syncs are paused until {}: {}", view::full(pause.until), pause.reason)
-}
-
 /// No sync is asked for during a pause: it would only wait for the end.
-pub(crate) async fn refuse(tx: &mut Tx, stands: &Overview, now: OffsetDateTime) -> Result<(), Fault> {
-    if let Some(pause) = pause::fleet(tx, now).await? {
-        return Err(Fault::Paused(told(&pause)));
-    }
-    match &stands.pause {
-        Some((until, why)) => {
-            Err(Fault::Paused(format!("The account is paused until {}: {why}", view::full(*until))))
-        }
+pub(crate) async fn refuse(tx: &mut Tx, account: AccountId, now: OffsetDateTime) -> Result<(), Fault> {
+    match pause::lasting(tx, account, now).await? {
+        Some(pause) => Err(Fault::Paused(pause.to_string())),
         None => Ok(()),
     }
 }

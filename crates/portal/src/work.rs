@@ -1,5 +1,6 @@
 //! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
 
+pub(crate) mod detector;
 pub(crate) mod fleet;
 pub(crate) mod users;
 
@@ -13,6 +14,7 @@ use tandem_store::admin::requests::{self, Ask};
 use tandem_store::connect::{Purpose, SecretHash};
 use tandem_store::log_read::{self, JobFilter, JobRow, StepFilter, StepRow};
 use tandem_store::portal::changes::{self, Change};
+use tandem_store::portal::charts;
 use tandem_store::portal::idempotency::{self, Key};
 use tandem_store::portal::overview::{self, Overview};
 use tandem_store::portal::{audit, fleet as stored_fleet, people, users as stored_users};
@@ -20,10 +22,10 @@ use tandem_store::{Tx, admin};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::App;
+use crate::chart::Chart;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor, of};
-use crate::pausing;
+use crate::{App, pausing, plots};
 
 /// Rows of a page.
 pub(crate) const PAGE: i64 = 50;
@@ -99,6 +101,14 @@ pub(crate) async fn overview(app: &App, inside: &InAccount) -> Result<Overview, 
         authorization.detail = None;
     }
     Ok(found)
+}
+
+/// What jobs of the last day came to, as a chart.
+pub(crate) async fn chart(app: &App, inside: &InAccount) -> Result<Chart, Fault> {
+    let mut tx = app.store.begin_for("portal.chart", inside.id()).await?;
+    let now = app.clock.now();
+    let jobs = charts::throughput(&mut tx, Some(inside.id()), now - Duration::DAY).await?;
+    Ok(plots::throughput(&jobs, 24, now))
 }
 
 /// A page of the account's jobs, newest first.
@@ -198,9 +208,8 @@ pub(crate) async fn ask_sync(
         return Ok(before);
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
-    let stands = stands.first().ok_or(Fault::NotFound)?;
-    pausing::refuse(&mut tx, stands, now).await?;
-    let facts = stands.facts;
+    pausing::refuse(&mut tx, account, now).await?;
+    let facts = stands.first().ok_or(Fault::NotFound)?.facts;
     if !facts.auto_sync {
         return Err(Fault::TeamsNeedsAutoSync);
     }
@@ -238,8 +247,7 @@ pub(crate) async fn manual_sync(app: &App, inside: &InAccount) -> Result<String,
     let purpose = Purpose::Sync { scope: JobScope::All, reason: reason.clone() };
     let mut tx = app.store.begin_for("portal.manual_sync", account).await?;
     let now = app.clock.now();
-    let stands = overview::stand(&mut tx, &[account], now).await?;
-    pausing::refuse(&mut tx, stands.first().ok_or(Fault::NotFound)?, now).await?;
+    pausing::refuse(&mut tx, account, now).await?;
     audit::append(&mut tx, &of(visitor, account, Act::SyncSignedIn, now, "", &reason, true)).await?;
     tx.commit().await?;
     let new = NewLink {

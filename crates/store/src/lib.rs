@@ -88,6 +88,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         pbx::troubleshooting::STATEMENTS,
         portal::audit::STATEMENTS,
         portal::changes::STATEMENTS,
+        portal::charts::STATEMENTS,
+        portal::detector::STATEMENTS,
         portal::explain::STATEMENTS,
         portal::fleet::STATEMENTS,
         portal::idempotency::STATEMENTS,

@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod changes;
+pub mod charts;
+pub mod detector;
 pub mod explain;
 pub mod fleet;
 pub mod idempotency;

@@ -115,3 +115,56 @@ async fn a10_each_look_at_the_fleet_is_on_record_and_customers_have_none() -> Re
     assert_eq!(of("refused").len(), 12, "{looks:?}");
     world.tester.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e23_what_the_detector_reads_is_for_operators_alone() -> Result<()> {
+    let world = World::start().await?;
+    for statement in [
+        "insert into pbx.sources (source, last_started_at, last_ended_at, last_error_code, last_error) values ('pbx', now(), now(), 'zero_rows', 'none')",
+        "insert into pbx.reads (source, started_at, ended_at, users, unbound, unusable, held, changes, error_code, error)
+         select case when n = 60 then 'other' else 'pbx' end, now() - n * interval '1 min', now() - n * interval '1 min' + interval '42 ms', n, 0, 3, 0, 7,
+                case when n = 1 then 'zero_rows' end, case when n = 1 then 'the source is empty' end
+           from generate_series(1, 60) n",
+        "insert into pbx.held_deletions (account_id, source, missing, known) select account_id, 'pbx', 40, 90 from admin.accounts where name = 'account1'",
+        "insert into pbx.push_receipts (account_id, webhook_id, body_digest, gen, changed, waiting)
+         select account_id, 'm', '', 5, 2, 'not_mapped' from admin.accounts where name = 'account2'",
+    ] {
+        sqlx::query(statement).execute(&world.tester.admin).await?;
+    }
+    let mut olga = world.sign_in("olga").await?;
+    let page = olga.go(&world.page("/fleet/detector")).await?;
+    for text in [
+        "zero_rows: the source is empty",
+        "refused",
+        "42 ms",
+        "3 unusable rows",
+        "40 of 90",
+        "Not mapped",
+        "Older reads",
+    ] {
+        page.says(text)?;
+    }
+    let log = json(&mut olga, &world, "/api/v1/fleet/detector").await?;
+    assert_eq!(log["reads"].as_array().map(Vec::len), Some(50));
+    let next = log["next"].as_str().context("more")?;
+    let rest = json(&mut olga, &world, &format!("/api/v1/fleet/detector?after={next}")).await?;
+    let rest = rest["reads"].as_array().context("reads")?.clone();
+    assert_eq!((rest.len(), &rest[9]["source"]), (10, &"other".into()));
+    let one = json(&mut olga, &world, "/api/v1/fleet/detector?source=other").await?;
+    assert_eq!((one["reads"].as_array().map(Vec::len), &one["next"]), (Some(1), &Value::Null));
+    let own = json(&mut olga, &world, "/api/v1/fleet/detector?account=account2").await?;
+    assert_eq!((&own["held"], &own["messages"][0]["changed"]), (&Value::Array(Vec::new()), &2.into()));
+    assert_eq!(olga.go(&world.page("/fleet/detector?account=nobody")).await?.code()?, "bad_input");
+    for person in ["gale", "connie", "mia", "adam"] {
+        let mut browser = world.sign_in(person).await?;
+        for path in ["/fleet/detector", "/api/v1/fleet/detector"] {
+            let page = browser.go(&world.page(path)).await?;
+            assert_eq!(page.status.as_u16(), 403, "{person} {path}");
+            page.says("role_missing")?;
+        }
+        for path in ["/accounts/account1", "/accounts/account1/jobs", "/accounts/account1/settings"] {
+            assert!(!browser.go(&world.page(path)).await?.text.contains("zero_rows"), "{person} {path}");
+        }
+    }
+    world.tester.finish().await
+}

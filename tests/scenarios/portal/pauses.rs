@@ -48,6 +48,9 @@ async fn idea18_what_is_saved_in_a_paused_account_waits_for_the_end_and_for_nobo
     ] {
         assert_eq!(send(&world, &mut olga, &page, path, wrong).await?.code()?, "bad_input");
     }
+    let mut gale = world.sign_in("gale").await?;
+    let before = gale.go(&world.page("/accounts/account1")).await?;
+    let connect = send(&world, &mut gale, &before, "/accounts/account1/sync/manual", &[]).await?.url;
     let fields = [("on", "true"), ("hours", "2"), ("reason", "the site moves")];
     let paused = send(&world, &mut olga, &page, path, &fields).await?;
     paused.says("No change waits.")?;
@@ -59,7 +62,6 @@ async fn idea18_what_is_saved_in_a_paused_account_waits_for_the_end_and_for_nobo
     page.says(&format!("1 change waits, of {}.", world.first.user(1)))?;
     page.says("The ten minutes end at")?;
     // whoever asks for a sync hears until when and why none starts
-    let mut gale = world.sign_in("gale").await?;
     let page = gale.go(&world.page("/accounts/account1")).await?;
     page.says("the site moves")?;
     assert!(!page.text.contains("/accounts/account1/pause"), "only operators pause");
@@ -71,6 +73,9 @@ async fn idea18_what_is_saved_in_a_paused_account_waits_for_the_end_and_for_nobo
     }
     let refused = send(&world, &mut gale, &page, path, &fields).await?;
     assert_eq!(refused.code()?, "role_missing");
+    let refused = gale.go(&connect).await?;
+    assert_eq!(refused.status.as_u16(), 409, "a link from before the pause: {}", refused.text);
+    refused.says("the site moves")?;
     // a request that was on its way waits, too
     sqlx::query("insert into admin.requests (request_id, account_id, kind, scope, person) values (gen_random_uuid(), $1, 'sync', 'changed', 'test')")
         .bind(world.first.id.0)

@@ -51,6 +51,8 @@ pub(crate) struct WaitingAccount {
     label: String,
     #[serde(with = "time::serde::rfc3339")]
     waits_since: OffsetDateTime,
+    /// Changes that wait; 1000 stands for any more.
+    changes: i64,
     #[serde(with = "time::serde::rfc3339::option")]
     starts_by: Option<OffsetDateTime>,
     /// When the ten minutes end.
@@ -109,6 +111,7 @@ impl From<Waiting> for WaitingAccount {
             name: row.name,
             label: row.label,
             waits_since: row.since,
+            changes: row.changes,
             starts_by: row.due_at,
             promised_by: row.since + LatenessBudget::PROMISE,
             waits_for: row.parked,

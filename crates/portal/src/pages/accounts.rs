@@ -50,7 +50,12 @@ impl Row {
             label: row.label.clone(),
             state: state.label(),
             tone: view::tone(state),
-            auto_sync: if row.facts.auto_sync { "on" } else { "off" },
+            auto_sync: match (row.facts.auto_sync, row.pause.is_some()) {
+                (true, true) => "on, paused",
+                (true, false) => "on",
+                (false, true) => "off, paused",
+                (false, false) => "off",
+            },
             queued: row.facts.queued,
             oldest: row.oldest.map_or_else(String::new, |oldest| view::span(now - oldest)),
             users: format!("{} of {}", row.mapped, row.licences),

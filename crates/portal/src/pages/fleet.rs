@@ -13,6 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::pause::PauseForm;
 use super::{Layout, html};
+use crate::chart::Chart;
 use crate::extract::Query;
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -26,6 +27,7 @@ pub(crate) struct FleetPage {
     pub(crate) layout: Layout,
     pub(crate) shown: Shown,
     pub(crate) hours: i64,
+    pub(crate) charts: Vec<Chart>,
     pub(crate) late: Vec<LateRow>,
     pub(crate) failures: Vec<FailureRow>,
     pub(crate) pause: PauseForm,
@@ -67,6 +69,7 @@ pub(crate) struct StateRow {
 pub(crate) struct WaitingRow {
     pub(crate) name: String,
     pub(crate) label: String,
+    pub(crate) changes: i64,
     pub(crate) waits: String,
     /// When its job starts, or why it does not.
     pub(crate) starts: String,
@@ -132,6 +135,7 @@ impl WaitingRow {
         Self {
             name: row.name.clone(),
             label: row.label.clone(),
+            changes: row.changes,
             waits: view::span(now - row.since),
             starts,
             ends: view::clock(row.since + LatenessBudget::PROMISE, now),
@@ -225,17 +229,22 @@ impl Asked {
     }
 
     pub(crate) fn after(&self) -> Result<Option<Behind>, Fault> {
-        if self.after.is_empty() {
-            return Ok(None);
-        }
-        let behind = || {
-            let (micros, name) = self.after.split_once('-')?;
-            let micros: i128 = micros.parse().ok()?;
-            let since = OffsetDateTime::from_unix_timestamp_nanos(micros.checked_mul(1000)?).ok()?;
-            Some((since, name.to_owned()))
-        };
-        behind().map(Some).ok_or(Fault::BadInput("after", "is the `next` of another page"))
+        behind(&self.after)
     }
+}
+
+/// Where a page begins, read from an address.
+pub(super) fn behind(text: &str) -> Result<Option<Behind>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read = || {
+        let (micros, name) = text.split_once('-')?;
+        let micros: i128 = micros.parse().ok()?;
+        let since = OffsetDateTime::from_unix_timestamp_nanos(micros.checked_mul(1000)?).ok()?;
+        Some((since, name.to_owned()))
+    };
+    read().map(Some).ok_or(Fault::BadInput("after", "is the `next` of another page"))
 }
 
 /// How many accounts a pause keeps waiting, and when the ten minutes of the first end.
@@ -268,6 +277,7 @@ pub(crate) async fn page(
         kept,
         shown: Shown::of(&found, &asked, now),
         hours,
+        charts: work::charts(&app, hours).await?,
         late: LateRow::all(&late),
         failures: failures.iter().map(|group| FailureRow::of(group, now)).collect(),
     })

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use super::pause::PauseForm;
 use super::{Layout, html};
+use crate::chart::Chart;
 use crate::extract::Query;
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -31,6 +32,7 @@ pub(crate) struct OverviewPage {
     pub(crate) asked: bool,
     /// Key of the form that asks for a preview; none where this person may not, or nothing would come of it.
     pub(crate) preview: Option<String>,
+    pub(crate) chart: Chart,
     /// The form of the pause, for whoever may pause the account.
     pub(crate) pause: Option<PauseForm>,
 }
@@ -226,11 +228,12 @@ pub(crate) async fn page(
     let facts = &found.facts;
     let preview = facts.auto_sync && facts.healthy && inside.roles.may(Act::SyncStored);
     let preview = preview.then(|| app.ids.v4().to_string());
+    let chart = work::chart(&app, &inside).await?;
     let pause = inside.roles.may(Act::Pause).then(|| PauseForm {
         action: format!("/accounts/{}/pause", inside.account.name),
         on: found.pause.is_some(),
     });
-    html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some(), preview, pause })
+    html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some(), preview, chart, pause })
 }
 
 pub(crate) async fn live(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {

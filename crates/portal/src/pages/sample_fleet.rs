@@ -1,17 +1,25 @@
 //! Samples of the pages of operators.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use tandem_domain::AccountId;
 use tandem_domain::account_state::AccountState;
+use tandem_domain::job::JobState;
+use tandem_store::admin::sources::SourceRow;
+use tandem_store::portal::detector::{Hold, Push, Read};
 use tandem_store::portal::fleet::{Count, FailureGroup, Lateness, Waiting};
 use time::Duration;
 use uuid::Uuid;
 
+use super::detector;
 use super::fleet::{self, Asked};
 use super::pause::PauseForm;
 use super::samples::{NOW, layout};
 use crate::pages::Layout;
+use crate::plots;
 use crate::work::Page;
+use crate::work::detector as work;
 use crate::work::fleet::Standing;
 
 fn operators(text: &str) -> Layout {
@@ -27,6 +35,56 @@ fn waiting(text: &str, minutes: i64) -> Waiting {
         due_at: (minutes == 1).then_some(NOW),
         parked: (minutes == 9).then(|| text.to_owned()),
         paused_until: (minutes == 12).then_some(NOW),
+        changes: minutes * 100,
+    }
+}
+
+fn detector_log(text: &str) -> work::Found {
+    let read = |error| Read {
+        source: text.to_owned(),
+        started_at: NOW,
+        ended_at: NOW,
+        users: Some(5),
+        unbound: Some(1),
+        unusable: Some(0),
+        held: Some(2),
+        changes: None,
+        error,
+    };
+    let hold = |released| Hold {
+        account: "alpha".to_owned(),
+        source: text.to_owned(),
+        missing: 4,
+        known: 9,
+        since: NOW,
+        released,
+    };
+    let push = Push {
+        account: text.to_owned(),
+        received_at: NOW,
+        changed: 1,
+        generation: 7,
+        waiting: Some("paused".to_owned()),
+    };
+    let source = SourceRow {
+        source: text.to_owned(),
+        reading: false,
+        last_ended_at: Some(NOW),
+        last_ok_at: None,
+        next_read_at: None,
+        users: None,
+        unbound: None,
+        accounts: 3,
+        held: 1,
+        error_code: Some("zero_rows".to_owned()),
+        error: Some(text.to_owned()),
+    };
+    let refused = ("zero_rows".to_owned(), text.to_owned());
+    work::Found {
+        sources: vec![source],
+        holds: vec![hold(None), hold(Some((NOW, text.to_owned(), Some(text.to_owned()))))],
+        reads: Page { rows: vec![read(None), read(Some(refused))], next: Some((NOW, "pbx".to_owned())) },
+        pushes: vec![push],
     }
 }
 
@@ -51,11 +109,15 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         last: NOW,
     };
     let shown = |standing| fleet::Shown::of(standing, &Asked::default(), NOW);
+    let hour = NOW.replace_time(time::macros::time!(13:00));
+    let jobs = BTreeMap::from([((hour, JobState::Succeeded), 7), ((hour, JobState::Failed), 1)]);
+    let lates = BTreeMap::from([(hour, (61.0, 230.0))]);
     let pause = |on| PauseForm { action: "/fleet/pause".to_owned(), on };
     let full = fleet::FleetPage {
         layout: operators(text),
         shown: shown(&standing),
         hours: 24,
+        charts: vec![plots::throughput(&jobs, 24, NOW), plots::late(&lates, 24, NOW)],
         late: fleet::LateRow::all(&late),
         failures: vec![fleet::FailureRow::of(&group, NOW)],
         pause: pause(true),
@@ -65,12 +127,24 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         layout: operators(text),
         shown: shown(&none),
         hours: 72,
+        charts: vec![plots::late(&BTreeMap::new(), 72, NOW)],
         late: fleet::LateRow::all(&Vec::new()),
         failures: Vec::new(),
         pause: pause(false),
         kept: None,
     };
+    let some = detector_log(text);
+    let nothing = work::Found {
+        sources: Vec::new(),
+        holds: Vec::new(),
+        reads: Page { rows: Vec::new(), next: None },
+        pushes: Vec::new(),
+    };
+    let detector =
+        |found| detector::DetectorPage::of(operators(text), detector::Asked::default(), found, NOW);
     let rendered = [
+        ("detector", detector(&some).render()),
+        ("detector empty", detector(&nothing).render()),
         ("fleet", full.render()),
         ("fleet empty", empty.render()),
         ("fleet live", fleet::Live { shown: shown(&standing) }.render()),

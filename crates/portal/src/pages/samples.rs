@@ -26,6 +26,7 @@ use super::{
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::pausing::Waits;
+use crate::plots;
 
 pub(super) const NOW: OffsetDateTime = datetime!(2026-03-01 14:07:09 UTC);
 /// Texts that people or Microsoft could give us (B29).
@@ -177,6 +178,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         menu: overview::menu(true, roles, &key),
         asked: true,
         preview: Some("key".to_owned()),
+        chart: plots::throughput(&std::collections::BTreeMap::new(), 24, NOW),
         pause: Some(PauseForm { action: "/accounts/alpha/pause".to_owned(), on: true }),
     };
     let asked: jobs::Asked = jobs::Asked { since: text.to_owned(), ..jobs::Asked::default() };

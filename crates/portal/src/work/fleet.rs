@@ -1,13 +1,15 @@
 //! What operators see of all accounts together.
 
 use tandem_domain::account_state::AccountState;
+use tandem_store::portal::charts;
 use tandem_store::portal::fleet::{self, Count, FailureGroup, Lateness, Waiting};
 use tandem_store::portal::pause;
 use time::{Duration, OffsetDateTime};
 
 use super::{PAGE, Page};
-use crate::App;
+use crate::chart::Chart;
 use crate::fault::Fault;
+use crate::{App, plots};
 
 /// Groups of failures that are shown.
 const GROUPS: i64 = 100;
@@ -51,6 +53,16 @@ pub(crate) async fn standing(app: &App, after: Option<&Behind>) -> Result<Standi
 pub(crate) async fn late(app: &App, hours: i64) -> Result<Late, Fault> {
     let mut tx = app.fleet.begin("portal.lateness").await?;
     Ok(fleet::lateness(&mut tx, app.clock.now() - Duration::hours(hours)).await?)
+}
+
+/// What jobs of the last hours came to, and how late they started, as charts.
+pub(crate) async fn charts(app: &App, hours: i64) -> Result<Vec<Chart>, Fault> {
+    let mut tx = app.fleet.begin("portal.charts").await?;
+    let now = app.clock.now();
+    let since = now - Duration::hours(hours);
+    let jobs = charts::throughput(&mut tx, None, since).await?;
+    let late = charts::late(&mut tx, since).await?;
+    Ok(vec![plots::throughput(&jobs, hours, now), plots::late(&late, hours, now)])
 }
 
 /// What jobs of the last hours failed by.

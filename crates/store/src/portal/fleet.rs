@@ -23,14 +23,23 @@ statements! {
     /// A page of the accounts whose facts are among these.
     IN_STATE = "select account_id from admin.account_stands where mask = any ($1) and name > $2 order by name limit $3";
     /// Accounts with Auto Sync whose first change waits for a job to start, the longest wait first.
-    NEXT = "select a.account_id, a.name, a.label, f.since, w.due_at, j.parked,
+    NEXT = "select n.*,
+                   (select count(*) from (
+                      select from change.log g left join sync.accounts s using (account_id)
+                       where g.account_id = n.account_id and g.gen > coalesce(s.covered_gen, 0)
+                         and (g.kind in ('mapped', 'unmapped', 'settings')
+                           or exists (select from admin.mappings m where m.account_id = g.account_id and m.pbx_user_id = g.pbx_user_id)
+                           or exists (select from sync.standing t where t.account_id = g.account_id and t.pbx_user_id = g.pbx_user_id))
+                       limit 1000) c) as changes
+              from (select a.account_id, a.name, a.label, f.since, w.due_at, j.parked,
                    case when a.paused_until > now() then a.paused_until end as paused_until
               from admin.accounts a
               left join queue.windows w using (account_id)
               left join queue.jobs j on j.account_id = a.account_id and j.state = 'queued'
              cross join lateral (select least(w.first_change_at, j.first_change_at) as since) f
              where a.auto_sync and f.since is not null and (f.since, a.name) > (coalesce($1::timestamptz, '-infinity'), $2::text)
-             order by f.since, a.name limit $3";
+             order by f.since, a.name limit $3) n
+             order by n.since, n.name";
     /// How late Auto jobs were, by the state that their accounts have now, and all together. A job that waited for its
     /// customer is left out.
     LATENESS = "with recent as (
@@ -178,6 +187,8 @@ pub struct Waiting {
     pub parked: Option<String>,
     /// Until when it is paused.
     pub paused_until: Option<OffsetDateTime>,
+    /// How many changes wait; 1,000 stands for any more.
+    pub changes: i64,
 }
 
 /// Accounts with Auto Sync that wait, the longest wait first, behind the `after` of the page before.
@@ -201,6 +212,7 @@ pub async fn waiting(
         due_at: row.get("due_at"),
         parked: row.get("parked"),
         paused_until: row.get("paused_until"),
+        changes: row.get("changes"),
     };
     Ok(rows.iter().map(one).collect())
 }

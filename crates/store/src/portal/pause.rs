@@ -1,16 +1,26 @@
 //! Pauses: of one account, or of the whole fleet. Each has an end and a reason, and lifts itself: whoever starts jobs
 //! compares the end with the database's clock.
 
+use std::fmt;
+
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use tandem_domain::AccountId;
-use time::OffsetDateTime;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
     /// The pause of the fleet, while it lasts.
-    FLEET = "select until, person, reason from admin.fleet_pause where until > $1";
+    FLEET = "select until, reason, true as fleet from admin.fleet_pause where until > $1";
+    /// What keeps an account from syncing: the pause of the fleet, else its own.
+    LASTING = "select p.until, p.reason, p.fleet
+                 from (select f.until, f.reason, true as fleet from admin.fleet_pause f
+                       union all
+                       select a.paused_until, a.pause_reason, false from admin.accounts a where a.account_id = $1) p
+                where p.until > $2 order by p.fleet desc limit 1";
     /// Pauses the fleet, or changes its pause.
     PAUSE_FLEET = "insert into admin.fleet_pause as p (until, person, reason, since) values ($1, $2, $3, $4)
                    on conflict (one) do update set until = excluded.until, person = excluded.person, reason = excluded.reason,
@@ -36,38 +46,71 @@ statements! {
                       where a.auto_sync and f.since is not null";
 }
 
-/// A pause of the fleet.
+/// A pause that lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FleetPause {
+pub struct Pause {
     /// When it lifts itself.
     pub until: OffsetDateTime,
-    /// Who paused.
-    pub person: String,
     /// Why.
     pub reason: String,
+    /// Whether it is that of the fleet.
+    pub fleet: bool,
+}
+
+impl Pause {
+    fn read(row: &PgRow) -> Self {
+        Self { until: row.get("until"), reason: row.get("reason"), fleet: row.get("fleet") }
+    }
+}
+
+/// As everybody is told of it: until when, and why.
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+        let until = self.until.to_offset(UtcOffset::UTC).format(form).unwrap_or_default();
+        let who = if self.fleet { "All syncs are" } else { "The account is" };
+        write!(f, "{who} paused until {until}: {}", self.reason)
+    }
 }
 
 /// The pause of the fleet that lasts at this moment.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn fleet(tx: &mut Tx, now: OffsetDateTime) -> Result<Option<FleetPause>, StoreError> {
+pub async fn fleet(tx: &mut Tx, now: OffsetDateTime) -> Result<Option<Pause>, StoreError> {
     let failed = tx.failed();
     let row = sqlx::query(FLEET).bind(now).fetch_optional(&mut **tx).await.map_err(failed)?;
-    Ok(row.map(|row| FleetPause {
-        until: row.get("until"),
-        person: row.get("person"),
-        reason: row.get("reason"),
-    }))
+    Ok(row.as_ref().map(Pause::read))
+}
+
+/// What keeps an account from syncing at this moment.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn lasting(
+    tx: &mut Tx,
+    account: AccountId,
+    now: OffsetDateTime,
+) -> Result<Option<Pause>, StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query(LASTING).bind(account.0).bind(now);
+    let row = query.fetch_optional(&mut **tx).await.map_err(failed)?;
+    Ok(row.as_ref().map(Pause::read))
 }
 
 /// Pauses the fleet from now on; a pause that lasts becomes this one.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn pause_fleet(tx: &mut Tx, pause: &FleetPause, now: OffsetDateTime) -> Result<(), StoreError> {
+pub async fn pause_fleet(
+    tx: &mut Tx,
+    until: OffsetDateTime,
+    person: &str,
+    reason: &str,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
     let failed = tx.failed();
-    let query = sqlx::query(PAUSE_FLEET).bind(pause.until).bind(&pause.person).bind(&pause.reason).bind(now);
+    let query = sqlx::query(PAUSE_FLEET).bind(until).bind(person).bind(reason).bind(now);
     query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }

@@ -103,6 +103,10 @@ async fn idea3_who_waits_longest_comes_first_page_by_page() {
            from admin.accounts where name = 'a000003'",
         "update admin.accounts set paused_until = now() + interval '1 h', pause_reason = 'r' where name = 'a000004'",
         "update admin.accounts set auto_sync = false where name = 'a000005'",
+        "insert into change.log (account_id, gen, pbx_user_id, kind, fields, source, detected_at)
+         select account_id, n, case when n > 5 then '102' else '101' end, 'updated', '{}', 'pbx', now()
+           from admin.accounts, generate_series(1, 9) n where name = 'a000004'",
+        "insert into sync.accounts (account_id, covered_gen) select account_id, 2 from admin.accounts where name = 'a000004'",
     ] {
         sqlx::query(statement).execute(&mut owner).await.unwrap();
     }
@@ -112,6 +116,7 @@ async fn idea3_who_waits_longest_comes_first_page_by_page() {
     assert_eq!(names(&first), ["a000003", "a000004"]);
     assert_eq!((first[0].parked.as_deref(), first[0].due_at), (Some("quarantine"), None));
     assert!(first[1].paused_until.is_some());
+    assert_eq!((first[0].changes, first[1].changes), (0, 3), "what is nobody's of Teams does not count");
     let next = fleet::waiting(&mut tx, Some((first[1].since, &first[1].name)), 9).await.unwrap();
     assert_eq!(names(&next), ["a000002", "a000001"]);
     assert!(next.iter().all(|row| row.due_at.is_some() && row.paused_until.is_none()));
