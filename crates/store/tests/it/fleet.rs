@@ -37,8 +37,8 @@ async fn prepared() -> Result<(Pg, PgConnection, Store)> {
     Ok((pg, owner, fleet))
 }
 
-async fn now(owner: &mut PgConnection) -> OffsetDateTime {
-    sqlx::query_scalar("select now()").fetch_one(owner).await.unwrap()
+async fn now(owner: &mut PgConnection) -> Result<OffsetDateTime> {
+    Ok(sqlx::query_scalar("select now()").fetch_one(owner).await?)
 }
 
 /// `many` accounts named by their number, in sync with one mapping each and Auto Sync on.
@@ -71,12 +71,13 @@ async fn idea3_the_fleet_sees_each_account_in_the_state_that_its_own_page_shows(
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut owner).await.unwrap();
         }
     }
-    let own: BTreeMap<AccountId, AccountState> = overview::stand(&mut tx, &all, now(&mut owner).await)
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| (row.account, state(&row.facts)))
-        .collect();
+    let own: BTreeMap<AccountId, AccountState> =
+        overview::stand(&mut tx, &all, now(&mut owner).await.unwrap())
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| (row.account, state(&row.facts)))
+            .collect();
     let counts = fleet::counts(&mut tx).await.unwrap();
     for (account, (expected, _)) in all.iter().zip(STATES) {
         assert_eq!(own[account], expected);
@@ -137,7 +138,7 @@ async fn idea3_lateness_is_that_of_auto_jobs_that_nobody_held_up() {
     .await
     .unwrap();
     let mut tx = store.begin("test.lateness").await.unwrap();
-    let since = now(&mut owner).await - Duration::hours(1);
+    let since = now(&mut owner).await.unwrap() - Duration::hours(1);
     let found = fleet::lateness(&mut tx, since).await.unwrap();
     let of = |state| found.iter().find(|(of, _)| *of == state).map(|(_, late)| *late);
     let all = of(None).unwrap();
@@ -164,7 +165,7 @@ async fn idea12_the_same_fault_of_many_accounts_is_one_group() {
         sqlx::query(statement).execute(&mut owner).await.unwrap();
     }
     let mut tx = store.begin("test.failures").await.unwrap();
-    let until = now(&mut owner).await;
+    let until = now(&mut owner).await.unwrap();
     let found = fleet::failures(&mut tx, until - Duration::hours(1), 10).await.unwrap();
     let short: Vec<_> = found.iter().map(|g| (g.fingerprint.as_str(), g.jobs, g.accounts)).collect();
     assert_eq!(short, [("transient-1", 4, 3), ("gone-2", 2, 2)]);
@@ -194,7 +195,7 @@ async fn idea3_five_thousand_accounts_are_counted_while_somebody_waits() {
     let mut tx = store.begin("test.many").await.unwrap();
     let begun = tokio::time::Instant::now();
     let counts = fleet::counts(&mut tx).await.unwrap();
-    let since = now(&mut owner).await - Duration::hours(72);
+    let since = now(&mut owner).await.unwrap() - Duration::hours(72);
     fleet::lateness(&mut tx, since).await.unwrap();
     fleet::waiting(&mut tx, None, 51).await.unwrap();
     fleet::in_state(&mut tx, AccountState::InSync, "a002500", 51).await.unwrap();
