@@ -9,6 +9,8 @@ pub(crate) enum Fault {
     LinkUnknown,
     LinkExpired,
     LinkUsed,
+    /// No sync starts now; what is said of the pause.
+    Paused(String),
     WrongHost(String),
     MethodNotAllowed,
     CrossSite,
@@ -91,6 +93,7 @@ impl Fault {
             Self::LinkUnknown => "link_unknown",
             Self::LinkExpired => "link_expired",
             Self::LinkUsed => "link_used",
+            Self::Paused(_) => "paused",
             Self::WrongHost(_) => "wrong_host",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::CrossSite => "cross_site",
@@ -137,6 +140,7 @@ impl Fault {
             Self::LinkExpired | Self::LinkUsed => 410,
             Self::WrongHost(_) => 421,
             Self::MethodNotAllowed => 405,
+            Self::Paused(_) => 409,
             Self::TooManySignIns => 429,
             Self::LoginUnavailable => 502,
             Self::Unavailable => 503,
@@ -166,6 +170,7 @@ impl Fault {
     fn title(&self) -> &'static str {
         match self {
             Self::LinkUnknown | Self::LinkExpired | Self::LinkUsed => "This link cannot be used",
+            Self::Paused(_) => "This sync cannot start",
             Self::SignInDenied(_) => "You were not signed in",
             Self::ConsentDenied(_) => "Consent was not given",
             Self::PersonalAccount
@@ -192,6 +197,7 @@ impl Fault {
             Self::LinkUnknown => "There is no such link. It may have been copied incompletely.".into(),
             Self::LinkExpired => "The link is too old.".into(),
             Self::LinkUsed => "The link has done its work already.".into(),
+            Self::Paused(why) => format!("{why}."),
             Self::WrongHost(right) => format!("These pages are at {right}; your browser asked for another name."),
             Self::MethodNotAllowed => "The page was asked for in a way that it does not answer.".into(),
             Self::CrossSite => "Another web site sent your browser here with a form of its own.".into(),
@@ -243,6 +249,7 @@ impl Fault {
                 "Copy the whole link from the message that brought it, or ask your provider for a new one."
             }
             Self::LinkExpired => "Ask your provider for a new one.",
+            Self::Paused(_) => "Wait for the end, or ask your provider.",
             Self::LinkUsed => {
                 "There is nothing left to do. For another sign-in, ask your provider for a new link."
             }

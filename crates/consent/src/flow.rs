@@ -2,11 +2,13 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret as _, SecretString};
+use tandem_domain::AccountId;
 use tandem_graph::{Discovery, SignInError};
 use tandem_runtime::chain;
-use tandem_store::StoreError;
-use tandem_store::connect::{self, Attempt, Link, NewAttempt, Step};
-use time::Duration;
+use tandem_store::connect::{self, Attempt, Link, NewAttempt, Purpose, Step};
+use tandem_store::portal::pause;
+use tandem_store::{StoreError, Tx};
+use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use crate::App;
@@ -73,6 +75,22 @@ pub(crate) fn asked_in_vain(error: &SignInError) -> Fault {
     Fault::LoginUnavailable
 }
 
+/// No sync is asked for during a pause: it would wait for the end, and the token of the sign-in would not.
+pub(crate) async fn not_paused(
+    tx: &mut Tx,
+    link: &Link,
+    account: AccountId,
+    now: OffsetDateTime,
+) -> Result<(), Fault> {
+    match link.purpose {
+        Purpose::Sync { .. } => match pause::lasting(tx, account, now).await? {
+            Some(pause) => Err(Fault::Paused(pause.to_string())),
+            None => Ok(()),
+        },
+        Purpose::Connect => Ok(()),
+    }
+}
+
 impl App {
     pub(crate) fn page(&self, path: &str) -> Url {
         let mut url = self.base.clone();
@@ -87,7 +105,10 @@ impl App {
         match (link.spent, link.expired) {
             (true, _) => Err(Fault::LinkUsed),
             (_, true) => Err(Fault::LinkExpired),
-            _ => Ok(link),
+            _ => {
+                not_paused(&mut tx, &link, code.account, self.clock.now()).await?;
+                Ok(link)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tandem_vault::{Binding, Sealer};
 
 use crate::App;
 use crate::fault::{Fault, Who};
-use crate::flow::{Next, STATE_LIFE, asked_in_vain};
+use crate::flow::{Next, STATE_LIFE, asked_in_vain, not_paused};
 use crate::id_token::{self, Expected, Identity};
 use crate::judge;
 use crate::secret::{Secret, Session};
@@ -145,6 +145,7 @@ impl Way<'_> {
             expires_at,
         };
         let mut tx = self.app.store.begin_for("connect.ask_sync", account).await?;
+        not_paused(&mut tx, self.link, account, self.app.clock.now()).await?;
         requests::ask_signed_in(&mut tx, &token, *scope, name, reason).await?;
         if !connect::asked(&mut tx, account, self.attempt.id, request).await? {
             return Err(Fault::StateUsed);

@@ -12,6 +12,7 @@ use tandem_store::cut::{self, Cut, CutAccount, Queued, Requested};
 use tandem_store::outbox::Announcement;
 use tandem_store::{Store, outbox, windows};
 use tandem_wire::JobEvent;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Parts;
@@ -19,6 +20,8 @@ use crate::metrics::Metrics;
 
 /// Jobs cut in one transaction.
 const BATCH: i64 = 500;
+/// How often windows are looked for that nothing holds back any more: the end of a pause is no message.
+const RELEASE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Cutter {
     store: Store,
@@ -53,8 +56,13 @@ impl Cutter {
     }
 
     pub(crate) async fn run_until(self, tick: Duration, stop: CancellationToken) -> Result<(), BoxError> {
+        let mut release_due = Instant::now();
         while !stop.is_cancelled() {
-            match self.pass().await {
+            let release = Instant::now() >= release_due;
+            if release {
+                release_due = Instant::now() + RELEASE;
+            }
+            match self.pass(release).await {
                 Ok(()) => self.check.ok(),
                 Err(error) => {
                     self.check.degraded(chain(error.as_ref()));
@@ -69,7 +77,14 @@ impl Cutter {
         Ok(())
     }
 
-    async fn pass(&self) -> Result<(), BoxError> {
+    async fn pass(&self, release: bool) -> Result<(), BoxError> {
+        if release {
+            let released = windows::release(&self.store).await?;
+            if released > 0 {
+                tracing::info!(windows = released, "windows released");
+            }
+            self.metrics.waiting(windows::oldest(&self.store).await?);
+        }
         while self.requests().await? {}
         while self.due_windows().await? {}
         self.follow_ups().await?;

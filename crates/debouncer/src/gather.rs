@@ -52,7 +52,7 @@ impl Gatherer {
         .await
     }
 
-    /// Looks for changes whose announcement never came, and for windows that nothing holds back any more.
+    /// Looks for changes whose announcement never came, and for those of cancelled jobs.
     pub(crate) async fn sweep_until(self, every: Duration, stop: CancellationToken) -> Result<(), BoxError> {
         while !stop.is_cancelled() {
             if let Err(error) = self.sweep().await {
@@ -78,10 +78,6 @@ impl Gatherer {
                 break;
             }
         }
-        let released = windows::release(&self.store).await?;
-        if released > 0 {
-            tracing::info!(windows = released, "windows released");
-        }
-        Ok(())
+        windows::reopen(&self.store).await
     }
 }

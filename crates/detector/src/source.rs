@@ -174,6 +174,9 @@ impl SourceLoop {
         self.check.ok();
         ended.users = i64::try_from(users).ok();
         ended.unbound = i64::try_from(unbound).ok();
+        ended.unusable = i64::try_from(unusable).ok();
+        ended.held = i64::try_from(held).ok();
+        ended.changes = i64::try_from(changes).ok();
         ended.soon = soon.then_some(self.second_look.as_secs_f64());
         if changes > 0 {
             tracing::info!(source.name = %self.reader.name, users, changes, duration_s = seconds, "changes found");

@@ -83,6 +83,8 @@ text_enum! {
         SwitchTroubleshooting = "switch_troubleshooting",
         /// See what the detector reads.
         SeeDetector = "see_detector",
+        /// See how all accounts are doing, and what fails in many of them.
+        SeeFleet = "see_fleet",
     }
 }
 
@@ -116,8 +118,21 @@ impl Act {
             | Self::SetLicences
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
-            | Self::SeeDetector => OPERATOR,
+            | Self::SeeDetector
+            | Self::SeeFleet => OPERATOR,
         }
+    }
+
+    /// Whether only the provider's own people do it: then each look is on record.
+    #[must_use]
+    pub fn of_operators(self) -> bool {
+        self.roles() == OPERATOR
+    }
+
+    /// Whether somebody may do it who is an operator, or is none: for what concerns no single account.
+    #[must_use]
+    pub fn anywhere(self, operator: bool) -> bool {
+        self.roles().iter().any(|role| (*role == Operator) == operator)
     }
 
     /// Why somebody else is refused, and whom to ask.
@@ -149,7 +164,8 @@ impl Act {
             | Self::SetLicences
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
-            | Self::SeeDetector => "Only your provider may do this. Ask your provider's support.",
+            | Self::SeeDetector
+            | Self::SeeFleet => "Only your provider may do this. Ask your provider's support.",
         }
     }
 }

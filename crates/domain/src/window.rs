@@ -61,6 +61,32 @@ impl LatenessBudget {
     }
 }
 
+/// How near a waiting change is to the end of the promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Near {
+    /// There is time.
+    Fine,
+    /// It has waited for eight minutes.
+    Warning,
+    /// The ten minutes are over.
+    Broken,
+}
+
+impl Near {
+    /// After this long it is time to warn.
+    pub const WARNING: Duration = Duration::minutes(8);
+
+    /// How near a change is that waits since then.
+    #[must_use]
+    pub fn of(since: OffsetDateTime, now: OffsetDateTime) -> Self {
+        match now - since {
+            waited if waited >= LatenessBudget::PROMISE => Self::Broken,
+            waited if waited >= Self::WARNING => Self::Warning,
+            _ => Self::Fine,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +101,17 @@ mod tests {
             assert!(due <= start + Timing::DEFAULT.max_wait);
         }
         assert_eq!(Timing::DEFAULT.due_at(last, last), last + Duration::seconds(60));
+    }
+
+    #[test]
+    fn idea3_the_warning_comes_before_the_promise_breaks() {
+        let since = OffsetDateTime::UNIX_EPOCH;
+        let after = |minutes| Near::of(since, since + Duration::minutes(minutes));
+        assert_eq!(
+            [after(-1), after(7), after(8), after(9)],
+            [Near::Fine, Near::Fine, Near::Warning, Near::Warning]
+        );
+        assert_eq!([after(10), after(600)], [Near::Broken, Near::Broken]);
     }
 
     #[test]

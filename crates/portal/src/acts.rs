@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::{InAccount, of};
+use crate::pausing;
 use crate::work::{claim, find_job};
 
 /// What somebody wishes to happen.
@@ -99,6 +100,10 @@ pub(crate) async fn ask(
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
     let facts = stands.first().ok_or(Fault::NotFound)?.facts;
+    // a plan, and a rejection, write nothing
+    if !matches!(wish, Wish::Preview(_) | Wish::PreviewUndo(_) | Wish::Reject(_)) {
+        pausing::refuse(&mut tx, account, now).await?;
+    }
     let ask = match wish {
         Wish::Approve(id) => {
             let held = open_list(&mut tx, id).await?;

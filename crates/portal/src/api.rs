@@ -5,7 +5,10 @@
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+pub(crate) mod detector;
+pub(crate) mod fleet;
 pub(crate) mod jobs;
+pub(crate) mod pauses;
 pub(crate) mod proposals;
 pub(crate) mod requests;
 pub(crate) mod settings;
@@ -76,6 +79,11 @@ enum Refusals {
         accounts::me,
         accounts::list,
         accounts::one,
+        detector::log,
+        fleet::fleet,
+        fleet::failures,
+        pauses::account,
+        pauses::fleet,
         jobs::list,
         jobs::one,
         jobs::steps,

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     NotAuthorized,
     TeamsNeedsAutoSync,
     ManualSyncOff,
+    /// Nothing starts before the end of a pause; what is said of it.
+    Paused(String),
     /// The held removals have been decided about, or are another list now.
     HeldDecided,
     /// The held removals have waited for too long.
@@ -90,6 +92,7 @@ impl Fault {
             Self::NotAuthorized => "not_authorized",
             Self::TeamsNeedsAutoSync => "teams_needs_auto_sync",
             Self::ManualSyncOff => "manual_sync_off",
+            Self::Paused(_) => "paused",
             Self::Stale => "version_stale",
             Self::VersionMissing => "if_match_missing",
             Self::HeldDecided => "held_decided",
@@ -126,6 +129,7 @@ impl Fault {
             Self::NotAuthorized
             | Self::TeamsNeedsAutoSync
             | Self::ManualSyncOff
+            | Self::Paused(_)
             | Self::HeldDecided
             | Self::HeldExpired
             | Self::NothingToReplay
@@ -149,7 +153,9 @@ impl Fault {
             Self::SignIn(_) | Self::TwoCookies => "The sign-in was not completed",
             Self::NoAccount(_) => "You have no account here",
             Self::Disabled => "You cannot sign in",
-            Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => "This sync cannot start",
+            Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff | Self::Paused(_) => {
+                "This sync cannot start"
+            }
             Self::Mapping(_) => "The mapping was not saved",
             Self::LoginUnavailable | Self::Unavailable | Self::Internal => "This did not work just now",
             _ => "This request cannot be carried out",
@@ -188,6 +194,7 @@ impl Fault {
             Self::TeamsNeedsAutoSync => {
                 "Without Auto Sync there is no stored authorization to sync with.".into()
             }
+            Self::Paused(why) => format!("{why}."),
             Self::ManualSyncOff => "A sync with a sign-in of one's own is not set up here.".into(),
             Self::Stale => "Somebody else has saved in between. Nothing of yours was saved.".into(),
             Self::VersionMissing => "The header If-Match is missing.".into(),
@@ -231,6 +238,9 @@ impl Fault {
             Self::NotAuthorized => "Have the Global Admin connect the tenant anew, or start a Manual Sync.",
             Self::TeamsNeedsAutoSync => "Start a Manual Sync, or have the Global Admin switch Auto Sync on.",
             Self::ManualSyncOff => "Ask your provider.",
+            Self::Paused(_) => {
+                "Wait for the end: what waits then starts by itself where Auto Sync is on. Or ask your provider."
+            }
             Self::Stale => "Open the page anew, look at what is there now, and save again.",
             Self::VersionMissing => "Read first, and send the ETag that comes with it.",
             Self::HeldDecided => "Look at what is held now.",

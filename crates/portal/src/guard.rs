@@ -18,6 +18,7 @@ use tandem_domain::roles::{Act, Role, Roles};
 use tandem_domain::{AccountId, ObjectId, TenantId};
 use tandem_store::connect::SecretHash;
 use tandem_store::portal::audit::{self, Entry as Record};
+use tandem_store::portal::pause::{self, Pause};
 use tandem_store::portal::people::{self, AccountName};
 use tandem_store::portal::{sessions, visits};
 use time::{Duration, OffsetDateTime};
@@ -56,6 +57,8 @@ pub(crate) struct Visitor {
     pub(crate) session: SecretHash,
     /// What forms of this session show.
     pub(crate) mark: String,
+    /// The pause of the fleet, while it lasts.
+    pub(crate) paused: Option<Pause>,
 }
 
 /// Somebody who is let into an account.
@@ -135,6 +138,7 @@ async fn admit(
     let hash = secret.hash();
     let mut tx = app.store.begin("portal.session").await?;
     let session = sessions::find(&mut tx, &hash, now, IDLE).await?.ok_or_else(wanted)?;
+    let paused = pause::fleet(&mut tx, now).await?;
     if session.seen_at + TOUCH < now && !live {
         sessions::touch(&mut tx, &hash, now).await?;
         tx.commit().await?;
@@ -149,18 +153,22 @@ async fn admit(
         global_admin: session.global_admin,
         session: hash,
         mark: secret.derive("form", "portal").expose_secret().to_owned(),
+        paused,
     };
     if *request.method() == Method::POST {
         request = unmark(&visitor.mark, entry.path.starts_with("/api/"), request).await?;
     }
-    let account_act = match entry.access {
-        Access::Account(act) => Some(act),
-        _ => None,
-    };
-    if let Some(act) = account_act {
-        let name = account.ok_or(Fault::Internal)?;
-        let inside = enter(app, &visitor, name, act, live, now).await?;
-        request.extensions_mut().insert(inside);
+    match entry.access {
+        Access::Open => {}
+        Access::Person(act) => {
+            let look = (*request.method() == Method::GET && !live).then(|| request.uri().to_string());
+            provider(app, &visitor, act, look, now).await?;
+        }
+        Access::Account(act) => {
+            let name = account.ok_or(Fault::Internal)?;
+            let inside = enter(app, &visitor, name, act, live, now).await?;
+            request.extensions_mut().insert(inside);
+        }
     }
     request.extensions_mut().insert(visitor);
     Ok(request)
@@ -238,6 +246,32 @@ async fn enter(
         }
     }
     Ok(InAccount { visitor: visitor.clone(), account, roles, visit })
+}
+
+/// Whether somebody may do what concerns no single account. A look that only operators have is put on record with its
+/// address; what they do is recorded by whoever does it, with the reason.
+async fn provider(
+    app: &App,
+    visitor: &Visitor,
+    act: Act,
+    look: Option<String>,
+    now: OffsetDateTime,
+) -> Result<(), Fault> {
+    let may = act.anywhere(visitor.operator);
+    let look = look.filter(|_| act.of_operators());
+    if may && look.is_none() {
+        return Ok(());
+    }
+    let address: String = look.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect();
+    let reason = if may { "" } else { act.refusal() };
+    let mut tx = app.store.begin_for("portal.provider", PROVIDER).await?;
+    audit::append(&mut tx, &of(visitor, PROVIDER, act, now, &address, reason, may)).await?;
+    tx.commit().await?;
+    if may {
+        return Ok(());
+    }
+    app.metrics.refused(act.as_str());
+    Err(Fault::Refused(act))
 }
 
 /// Somebody asks for an account that is not there, or is nothing of theirs: both look the same.

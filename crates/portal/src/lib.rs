@@ -12,6 +12,7 @@
 mod acts;
 mod api;
 mod assets;
+mod chart;
 mod cookies;
 mod extract;
 mod fault;
@@ -20,6 +21,8 @@ mod guard;
 mod live;
 mod metrics;
 mod pages;
+mod pausing;
+mod plots;
 mod routes;
 mod saving;
 mod settings;

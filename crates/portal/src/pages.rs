@@ -2,13 +2,16 @@
 
 pub(crate) mod accounts;
 pub(crate) mod again;
+pub(crate) mod detector;
 pub(crate) mod enter;
 pub(crate) mod error;
+pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod mapping;
 pub(crate) mod overview;
+pub(crate) mod pause;
 pub(crate) mod plan;
 pub(crate) mod request;
 pub(crate) mod settings;
@@ -34,8 +37,12 @@ pub(crate) struct Layout {
     pub(crate) person: Option<(String, String)>,
     /// The account of the page.
     pub(crate) account: Option<InPage>,
-    /// The part of the account that is shown.
+    /// The part of the account, or of the provider's pages, that is shown.
     pub(crate) here: &'static str,
+    /// Whether the person is an operator.
+    pub(crate) operator: bool,
+    /// What is said of the pause of the fleet, while it lasts.
+    pub(crate) paused: Option<String>,
 }
 
 /// The account of a page.
@@ -50,11 +57,18 @@ pub(crate) struct InPage {
 
 impl Layout {
     pub(crate) fn open(nonce: &Nonce) -> Self {
-        Self { nonce: nonce.0.clone(), person: None, account: None, here: "" }
+        Self { nonce: nonce.0.clone(), person: None, account: None, here: "", operator: false, paused: None }
     }
 
     pub(crate) fn of(nonce: &Nonce, visitor: &Visitor) -> Self {
-        Self { person: Some((visitor.name.clone(), visitor.mark.clone())), ..Self::open(nonce) }
+        let person = Some((visitor.name.clone(), visitor.mark.clone()));
+        let paused = visitor.paused.as_ref().map(ToString::to_string);
+        Self { person, operator: visitor.operator, paused, ..Self::open(nonce) }
+    }
+
+    /// A page of the provider's.
+    pub(crate) fn provider(nonce: &Nonce, visitor: &Visitor, here: &'static str) -> Self {
+        Self { here, ..Self::of(nonce, visitor) }
     }
 
     pub(crate) fn inside(nonce: &Nonce, inside: &InAccount, here: &'static str) -> Self {
@@ -95,6 +109,8 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
+mod sample_fleet;
 #[cfg(test)]
 mod sample_plans;
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
 
+pub(crate) mod detector;
+pub(crate) mod fleet;
 pub(crate) mod users;
 
 use aws_lc_rs::digest;
 use tandem_consent::{NewLink, make_link};
+use tandem_domain::account_state::AccountState;
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::{Act, Field};
 use tandem_domain::{AccountId, JobId, PbxUserId};
@@ -11,17 +14,19 @@ use tandem_store::admin::requests::{self, Ask};
 use tandem_store::connect::{Purpose, SecretHash};
 use tandem_store::log_read::{self, JobFilter, JobRow, StepFilter, StepRow};
 use tandem_store::portal::changes::{self, Change};
+use tandem_store::portal::charts;
 use tandem_store::portal::idempotency::{self, Key};
 use tandem_store::portal::overview::{self, Overview};
 use tandem_store::portal::users::Names;
-use tandem_store::portal::{audit, people, users as stored_users};
+use tandem_store::portal::{audit, fleet as stored_fleet, people, users as stored_users};
 use tandem_store::{Tx, admin};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::App;
+use crate::chart::Chart;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor, of};
+use crate::{App, pausing, plots};
 
 /// Rows of a page.
 pub(crate) const PAGE: i64 = 50;
@@ -39,7 +44,7 @@ pub(crate) struct Page<T, N> {
 
 impl<T, N> Page<T, N> {
     /// Of one row more than a page has, the last only says that there is more.
-    fn cut(mut rows: Vec<T>, size: i64, key: impl Fn(&T) -> N) -> Self {
+    pub(crate) fn cut(mut rows: Vec<T>, size: i64, key: impl Fn(&T) -> N) -> Self {
         let size = usize::try_from(size).unwrap_or_default();
         let more = rows.len() > size;
         rows.truncate(size);
@@ -48,14 +53,17 @@ impl<T, N> Page<T, N> {
     }
 }
 
-/// Which accounts somebody has: a page of all of them for an operator, otherwise those of a role.
+/// Which accounts somebody has: a page of all of them for an operator, or of those in a state, otherwise those of a role.
 pub(crate) async fn accounts(
     app: &App,
     visitor: &Visitor,
+    state: Option<AccountState>,
     after: &str,
 ) -> Result<Page<Overview, String>, Fault> {
     let mut fleet = app.fleet.begin("portal.accounts").await?;
-    let ids: Vec<AccountId> = if visitor.operator {
+    let ids: Vec<AccountId> = if let Some(state) = state.filter(|_| visitor.operator) {
+        stored_fleet::in_state(&mut fleet, state, after, PAGE + 1).await?
+    } else if visitor.operator {
         people::all(&mut fleet, after, PAGE + 1).await?.into_iter().map(|account| account.account).collect()
     } else {
         let mut ids: Vec<AccountId> =
@@ -94,6 +102,14 @@ pub(crate) async fn overview(app: &App, inside: &InAccount) -> Result<Overview, 
         authorization.detail = None;
     }
     Ok(found)
+}
+
+/// What jobs of the last day came to, as a chart.
+pub(crate) async fn chart(app: &App, inside: &InAccount) -> Result<Chart, Fault> {
+    let mut tx = app.store.begin_for("portal.chart", inside.id()).await?;
+    let now = app.clock.now();
+    let jobs = charts::throughput(&mut tx, Some(inside.id()), now - Duration::DAY).await?;
+    Ok(plots::throughput(&jobs, 24, now))
 }
 
 /// A page of the account's jobs, newest first.
@@ -199,6 +215,7 @@ pub(crate) async fn ask_sync(
         return Ok(before);
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
+    pausing::refuse(&mut tx, account, now).await?;
     let facts = stands.first().ok_or(Fault::NotFound)?.facts;
     if !facts.auto_sync {
         return Err(Fault::TeamsNeedsAutoSync);
@@ -237,6 +254,7 @@ pub(crate) async fn manual_sync(app: &App, inside: &InAccount) -> Result<String,
     let purpose = Purpose::Sync { scope: JobScope::All, reason: reason.clone() };
     let mut tx = app.store.begin_for("portal.manual_sync", account).await?;
     let now = app.clock.now();
+    pausing::refuse(&mut tx, account, now).await?;
     audit::append(&mut tx, &of(visitor, account, Act::SyncSignedIn, now, "", &reason, true)).await?;
     tx.commit().await?;
     let new = NewLink {

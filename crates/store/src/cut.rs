@@ -47,11 +47,13 @@ statements! {
                returning number, at, data";
     /// Requests for a job that nobody has taken, oldest first. A job that does exactly what a person has seen is joined by
     /// nobody and joins nothing, so such a request waits until nothing is queued. One that came with a token waits while the
-    /// queued job of its account uses the token of somebody else.
+    /// queued job of its account uses the token of somebody else. What was asked for before a pause waits until it ends.
     REQUESTS = "select r.request_id, r.account_id, r.kind, r.scope, r.person, r.reason, r.subject, r.linked_job, r.signed_in_oid,
                        (select p.job_type from queue.jobs p where p.job_id = r.linked_job and r.kind = 'replay') as replayed_type
                   from admin.requests r
                  where r.taken_at is null and r.kind in ('sync', 'run', 'approve', 'undo', 'replay')
+                   and not exists (select from admin.accounts a where a.account_id = r.account_id and a.paused_until > now())
+                   and not exists (select from admin.fleet_pause p where p.until > now())
                    and not exists (select from queue.jobs j where j.account_id = r.account_id and j.state = 'queued'
                                       and (r.kind <> 'sync' or j.cause in ('preview', 'approval', 'undo')))
                    and (r.signed_in_oid is null or not exists (
@@ -71,6 +73,7 @@ statements! {
                       select 'retry', s.last_job, s.retry_at from sync.accounts s where s.account_id = a.account_id and s.retry_at <= now()
                    ) d
                    where a.auto_sync and (a.paused_until is null or a.paused_until <= now())
+                     and not exists (select from admin.fleet_pause p where p.until > now())
                      and not exists (select from queue.jobs j where j.account_id = a.account_id and j.state in ('queued', 'running'))
                      and (exists (select from sync.deferred f where f.account_id = a.account_id and f.next_look <= now())
                        or exists (select from sync.accounts s where s.account_id = a.account_id and s.retry_at <= now()))

@@ -2,9 +2,13 @@
 
 pub mod audit;
 pub mod changes;
+pub mod charts;
+pub mod detector;
 pub mod explain;
+pub mod fleet;
 pub mod idempotency;
 pub mod overview;
+pub mod pause;
 pub mod people;
 pub mod sessions;
 pub mod settings;

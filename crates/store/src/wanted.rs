@@ -20,7 +20,8 @@ statements! {
     /// The rest of the transaction sees one moment.
     ONE_MOMENT = "set transaction isolation level repeatable read, read only";
     /// Account, authorization, generation and how far jobs have come.
-    ACCOUNT = "select a.auto_sync, a.paused_until is not null and a.paused_until > now() as paused, a.voice_routing_policy, a.dial_plan,
+    ACCOUNT = "select a.auto_sync, coalesce(a.paused_until > now(), false) or exists (select from admin.fleet_pause p where p.until > now()) as paused,
+                      a.voice_routing_policy, a.dial_plan,
                       a.shared_number, a.location_id, coalesce(g.gen, 0) as gen, coalesce(s.covered_gen, 0) as covered_gen,
                       v.tenant_id, v.state as authorization, v.reason as authorization_reason
                  from admin.accounts a
@@ -61,7 +62,7 @@ statements! {
 pub struct Snapshot {
     /// Auto Sync is on.
     pub auto_sync: bool,
-    /// Somebody has paused the account.
+    /// Somebody has paused the account, or the fleet.
     pub paused: bool,
     /// Its tenant and what the authorization was worth at the last look.
     pub authorization: Option<(TenantId, authorization::Standing)>,

@@ -27,11 +27,24 @@ statements! {
                where s.account_id = w.account_id and w.first_change_at is null
                  and (j.state = 'cancelled' or j.cause = 'preview' and j.error_code in ('plan_changed', 'preview_unknown'))
                  and not exists (select from queue.jobs q where q.account_id = w.account_id and q.state in ('queued', 'running'))";
-    /// Windows that nothing holds back any more.
-    RELEASE = "update queue.windows w set due_at = now() from admin.accounts a
-                where a.account_id = w.account_id and w.first_change_at is not null and w.due_at is null
-                  and a.auto_sync and (a.paused_until is null or a.paused_until <= now())
-              returning w.account_id";
+    /// Windows that nothing holds back any more. One that somebody works on is left for the next time.
+    RELEASE = "with free as (
+                 select w.account_id from queue.windows w join admin.accounts a using (account_id)
+                  where w.first_change_at is not null and w.due_at is null
+                    and a.auto_sync and (a.paused_until is null or a.paused_until <= now())
+                    and not exists (select from admin.fleet_pause f where f.until > now())
+                  order by w.account_id for update of w skip locked
+               )
+               update queue.windows w set due_at = now() from free where free.account_id = w.account_id returning w.account_id";
+    /// The oldest change of accounts with Auto Sync that waits for a job to start: of those that are paused, and of others.
+    OLDEST = "select min(f.since) filter (where p.paused) as paused, min(f.since) filter (where not p.paused) as others, now() as now
+                from admin.accounts a
+                left join queue.windows w using (account_id)
+                left join queue.jobs j on j.account_id = a.account_id and j.state = 'queued'
+               cross join lateral (select least(w.first_change_at, j.first_change_at) as since) f
+               cross join lateral (select coalesce(a.paused_until > now(), false)
+                                       or exists (select from admin.fleet_pause f where f.until > now()) as paused) p
+               where a.auto_sync and f.since is not null";
     /// Locks windows that are due, skipping those that another debouncer works on. A queued job that carries out an
     /// approval or an undo does not carry the changes of the window, which waits until that job was claimed.
     DUE = "select account_id from queue.windows w where due_at <= now()
@@ -152,16 +165,47 @@ pub async fn behind(store: &Store, most: i64) -> Result<Vec<AccountId>, StoreErr
     Ok(rows.into_iter().map(AccountId).collect())
 }
 
-/// Makes windows due that nothing holds back any more: Auto Sync was switched on, a pause has ended. The changes of
-/// cancelled jobs wait in windows again.
+/// The changes of cancelled jobs wait in windows again.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn reopen(store: &Store) -> Result<(), StoreError> {
+    let failed = |source| StoreError::of("windows.reopen", source);
+    sqlx::query(REOPEN).execute(store.pool()).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Makes windows due that nothing holds back any more: Auto Sync was switched on, a pause has ended.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn release(store: &Store) -> Result<u64, StoreError> {
     let failed = |source| StoreError::of("windows.release", source);
-    sqlx::query(REOPEN).execute(store.pool()).await.map_err(failed)?;
     let done = sqlx::query(RELEASE).execute(store.pool()).await.map_err(failed)?;
     Ok(done.rows_affected())
+}
+
+/// For how long the oldest change of an account with Auto Sync has waited for a job to start.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Oldest {
+    /// Of accounts that are paused.
+    pub paused: time::Duration,
+    /// Of all others.
+    pub others: time::Duration,
+}
+
+/// How long changes wait now.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn oldest(store: &Store) -> Result<Oldest, StoreError> {
+    let failed = |source| StoreError::of("windows.oldest", source);
+    let row = sqlx::query(OLDEST).fetch_one(store.pool()).await.map_err(failed)?;
+    let now: OffsetDateTime = row.get("now");
+    let age = |name: &str| {
+        row.get::<Option<OffsetDateTime>, _>(name).map_or(time::Duration::ZERO, |since| now - since)
+    };
+    Ok(Oldest { paused: age("paused"), others: age("others") })
 }
 
 /// Locks up to `most` due windows, gathers what landed since, and returns those that are still due. The caller cuts

@@ -96,7 +96,7 @@ async fn work(
     let mut snapshot = wanted::snapshot(&shared.store, claim.account, claim.from_gen).await?;
     if claim.job_type == JobType::Auto && (!snapshot.auto_sync || snapshot.paused) {
         return Err(JobError::Cancelled {
-            text: "Auto Sync is off or the account is paused; the changes stay queued",
+            text: "Auto Sync is off, or there is a pause; the changes stay queued",
         });
     }
     let trusted = Arc::clone(lease);

@@ -75,3 +75,23 @@ async fn a_source_without_bindings_is_quiet() -> Result<()> {
     detector.stop().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn e23_each_read_is_on_record_with_its_refusal_for_a_fortnight() -> Result<()> {
+    let (world, _) = World::people().await?;
+    world.edit("insert into people values ('one', 'a', 'Ana', '{}'), ('one', 'b', 'Bo', '{}'), ('nobody', 'c', 'Cy', '{}')").await?;
+    world
+        .run(
+            "insert into pbx.reads (source, started_at, ended_at, users)
+             select 'main', now() - d * interval '1 day', now() - d * interval '1 day', d from unnest(array[13, 15]) d",
+        )
+        .await?;
+    let _detector = world.detector(1, &world.settings()).await?;
+    world.read_after(0).await;
+    world.edit("delete from people").await?;
+    world.read().await?;
+    let told = "select string_agg(concat_ws(' ', users, unbound, unusable, held, changes, error_code), ', ' order by started_at) from pbx.reads";
+    assert_eq!(world.text(told).await?.as_deref(), Some("13, 2 1 0 0 2, zero_rows"));
+    assert!(world.text("select error from pbx.reads where error_code = 'zero_rows'").await?.is_some());
+    Ok(())
+}

@@ -49,6 +49,17 @@ fn a25_e28_licences_removal_and_the_troubleshooting_switch_are_the_providers() {
 }
 
 #[test]
+fn e23_the_fleet_and_what_the_detector_reads_are_for_operators_alone() {
+    for act in [Act::SeeFleet, Act::SeeDetector, Act::Pause] {
+        assert_eq!(who(act), [Operator], "{act}");
+        assert!(act.of_operators() && act.anywhere(true) && !act.anywhere(false), "{act}");
+    }
+    assert!(!Act::ListAccounts.of_operators());
+    assert!(Act::ListAccounts.anywhere(true) && Act::ListAccounts.anywhere(false));
+    assert!(Act::SyncStored.anywhere(false) && !Act::SyncStored.anywhere(true));
+}
+
+#[test]
 fn whoever_saves_a_field_sees_it_and_every_refusal_says_whom_to_ask() {
     for field in Field::ALL {
         assert!(field.saved_by().iter().all(|role| field.seen_by().contains(role)), "{field}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tandem_domain::account_state;
 use tandem_store::portal::overview::Overview;
 use time::OffsetDateTime;
@@ -15,6 +15,7 @@ use super::Problem;
 use crate::extract::Query;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor};
+use crate::pages::accounts::Asked;
 use crate::{App, work};
 
 /// The person who is signed in.
@@ -114,22 +115,17 @@ pub(crate) async fn me(visitor: Visitor) -> Json<Me> {
     Json(Me { person_id: person, name, operator, csrf_token: mark })
 }
 
-/// Where a page of accounts begins.
-#[derive(Deserialize)]
-pub(crate) struct After {
-    /// The short name of the last account of the page before.
-    after: Option<String>,
-}
-
-#[utoipa::path(get, path = "/api/v1/accounts", tag = "accounts", params(("after" = Option<String>, Query, description = "The `next` of the page before")), responses(
+#[utoipa::path(get, path = "/api/v1/accounts", tag = "accounts", params(
+        ("state" = Option<String>, Query, description = "Only accounts in this state; for operators"),
+        ("after" = Option<String>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "The accounts of the person who is signed in, by name", body = Accounts),
     (status = 401, description = "Nobody is signed in", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     visitor: Visitor,
-    Query(query): Query<After>,
+    Query(asked): Query<Asked>,
 ) -> Result<Json<Accounts>, Fault> {
-    let mut found = work::accounts(&app, &visitor, query.after.as_deref().unwrap_or_default()).await?;
+    let mut found = work::accounts(&app, &visitor, asked.state()?, asked.after()).await?;
     for row in &mut found.rows {
         // who sees it is a matter of one account's roles; a list shows it to nobody
         if let Some(authorization) = &mut row.authorization {

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use tandem_domain::account_state;
+use tandem_domain::account_state::{self, AccountState};
 use tandem_store::portal::overview::Overview;
 use time::OffsetDateTime;
 
@@ -24,6 +24,8 @@ pub(crate) struct AccountsPage {
     pub(crate) rows: Vec<Row>,
     pub(crate) next: Option<String>,
     pub(crate) operator: bool,
+    /// The state that all of them are in.
+    pub(crate) state: Option<AccountState>,
 }
 
 /// One account of the list.
@@ -48,7 +50,12 @@ impl Row {
             label: row.label.clone(),
             state: state.label(),
             tone: view::tone(state),
-            auto_sync: if row.facts.auto_sync { "on" } else { "off" },
+            auto_sync: match (row.facts.auto_sync, row.pause.is_some()) {
+                (true, true) => "on, paused",
+                (true, false) => "on",
+                (false, true) => "off, paused",
+                (false, false) => "off",
+            },
             queued: row.facts.queued,
             oldest: row.oldest.map_or_else(String::new, |oldest| view::span(now - oldest)),
             users: format!("{} of {}", row.mapped, row.licences),
@@ -60,14 +67,33 @@ impl Row {
     }
 }
 
-#[derive(Deserialize)]
+/// What stands in the address. Empty is none.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Asked {
-    after: Option<String>,
+    after: String,
+    state: String,
+}
+
+impl Asked {
+    /// The state that is asked for; only operators can ask.
+    pub(crate) fn state(&self) -> Result<Option<AccountState>, Fault> {
+        match self.state.as_str() {
+            "" => Ok(None),
+            state => AccountState::parse(state)
+                .map(Some)
+                .ok_or(Fault::BadInput("state", "is a state of an account")),
+        }
+    }
+
+    pub(crate) fn after(&self) -> &str {
+        &self.after
+    }
 }
 
 /// Whoever has one account is led there.
 pub(crate) async fn home(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, Fault> {
-    let found = work::accounts(&app, &visitor, "").await?;
+    let found = work::accounts(&app, &visitor, None, "").await?;
     match found.rows.as_slice() {
         [only] if !visitor.operator => Ok(see_other(&format!("/accounts/{}", only.name))),
         _ => Ok(see_other("/accounts")),
@@ -80,9 +106,10 @@ pub(crate) async fn page(
     visitor: Visitor,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Fault> {
-    let found = work::accounts(&app, &visitor, asked.after.as_deref().unwrap_or_default()).await?;
+    let state = asked.state()?.filter(|_| visitor.operator);
+    let found = work::accounts(&app, &visitor, state, &asked.after).await?;
     let now = app.clock.now();
     let rows = found.rows.iter().map(|row| Row::of(row, now)).collect();
-    let layout = Layout::of(&nonce, &visitor);
-    html(&AccountsPage { layout, rows, next: found.next, operator: visitor.operator })
+    let layout = Layout::provider(&nonce, &visitor, "accounts");
+    html(&AccountsPage { layout, rows, next: found.next, operator: visitor.operator, state })
 }

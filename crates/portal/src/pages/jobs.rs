@@ -165,7 +165,7 @@ impl JobsPage {
             chosen: value == chosen,
         };
         Self {
-            layout: Layout { nonce: String::new(), person: None, account: None, here: "jobs" },
+            layout: Layout::open(&Nonce(String::new())),
             name,
             rows: Vec::new(),
             types: JobType::ALL.iter().map(|kind| choice(kind.as_str(), &asked.job_type)).collect(),

@@ -9,15 +9,19 @@ use serde::Deserialize;
 use tandem_domain::account_state::{self, MenuEntry};
 use tandem_domain::authorization::AuthorizationState;
 use tandem_domain::roles::{Act, Roles};
+use tandem_domain::window::Near;
 use tandem_store::portal::overview::{Overview, ShortJob};
 use time::OffsetDateTime;
 
+use super::pause::PauseForm;
 use super::{Layout, html};
+use crate::chart::Chart;
 use crate::extract::Query;
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
 use crate::live::{self, Look, Seen};
+use crate::pausing::{self, Waits};
 use crate::{App, view, work};
 
 #[derive(Template)]
@@ -29,6 +33,9 @@ pub(crate) struct OverviewPage {
     pub(crate) asked: bool,
     /// Key of the form that asks for a preview; none where this person may not, or nothing would come of it.
     pub(crate) preview: Option<String>,
+    pub(crate) chart: Chart,
+    /// The form of the pause, for whoever may pause the account.
+    pub(crate) pause: Option<PauseForm>,
 }
 
 /// The part that is fetched anew.
@@ -70,6 +77,8 @@ pub(crate) struct Shown {
     pub(crate) last: Option<JobLine>,
     pub(crate) auto_sync: String,
     pub(crate) pause: Option<String>,
+    /// What a pause keeps from being synced, what is said of the ten minutes, and whether they are nearly or quite over.
+    pub(crate) kept: Option<(String, Option<(String, bool)>)>,
     pub(crate) authorization: String,
     pub(crate) authorization_tone: &'static str,
     pub(crate) remedy: Option<&'static str>,
@@ -98,7 +107,7 @@ fn line(job: &ShortJob, now: OffsetDateTime) -> JobLine {
 }
 
 impl Shown {
-    pub(crate) fn of(row: &Overview, now: OffsetDateTime) -> Self {
+    pub(crate) fn of(row: &Overview, waits: Option<Waits>, now: OffsetDateTime) -> Self {
         let state = account_state::state(&row.facts);
         let (authorization, authorization_tone) = authorization(row);
         let stored = row.authorization.as_ref();
@@ -115,6 +124,8 @@ impl Shown {
             last: row.last.as_ref().map(|job| line(job, now)),
             auto_sync: auto_sync(row).to_owned(),
             pause: row.pause.as_ref().map(|(until, why)| format!("until {}: {why}", view::full(*until))),
+            kept: waits
+                .map(|waits| (waits.what, waits.promise.map(|(near, text)| (text, near != Near::Fine)))),
             authorization,
             authorization_tone,
             remedy: reason.map(tandem_domain::authorization::Reason::remedy),
@@ -160,8 +171,8 @@ fn starts(row: &Overview, now: OffsetDateTime) -> String {
     if facts.under_way {
         return "a sync is under way".to_owned();
     }
-    if pause.is_some() {
-        return "not while the account is paused".to_owned();
+    if let Some((until, _)) = pause {
+        return format!("not before {}, when the pause ends", view::clock(*until, now));
     }
     let next = due_at.iter().chain(retry_at.iter().filter(|_| facts.auto_sync)).min();
     match next {
@@ -195,6 +206,14 @@ pub(crate) fn menu(auto_sync: bool, roles: &Roles, key: &dyn Fn() -> String) -> 
         .collect()
 }
 
+/// What a pause keeps from being synced, while there is one.
+async fn waits(app: &App, inside: &InAccount, found: &Overview) -> Result<Option<Waits>, Fault> {
+    if found.pause.is_none() && inside.visitor.paused.is_none() {
+        return Ok(None);
+    }
+    pausing::waits(app, inside.id(), found.facts.auto_sync).await.map(Some)
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     asked: Option<String>,
@@ -207,18 +226,23 @@ pub(crate) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Fault> {
     let found = work::overview(&app, &inside).await?;
-    let shown = Shown::of(&found, app.clock.now());
+    let shown = Shown::of(&found, waits(&app, &inside, &found).await?, app.clock.now());
     let menu = menu(found.facts.auto_sync, &inside.roles, &|| app.ids.v4().to_string());
     let layout = Layout::inside(&nonce, &inside, "overview");
     let facts = &found.facts;
     let preview = facts.auto_sync && facts.healthy && inside.roles.may(Act::SyncStored);
     let preview = preview.then(|| app.ids.v4().to_string());
-    html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some(), preview })
+    let chart = work::chart(&app, &inside).await?;
+    let pause = inside.roles.may(Act::Pause).then(|| PauseForm {
+        action: format!("/accounts/{}/pause", inside.account.name),
+        on: found.pause.is_some(),
+    });
+    html(&OverviewPage { layout, shown, menu, asked: asked.asked.is_some(), preview, chart, pause })
 }
 
 pub(crate) async fn part(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {
     let found = work::overview(&app, &inside).await?;
-    html(&Live { shown: Shown::of(&found, app.clock.now()) })
+    html(&Live { shown: Shown::of(&found, waits(&app, &inside, &found).await?, app.clock.now()) })
 }
 
 pub(crate) async fn events(

@@ -95,6 +95,7 @@ pub(super) fn inside(text: &str) -> InAccount {
         global_admin: true,
         session: [0; 32],
         mark: text.to_owned(),
+        paused: None,
     };
     let account = AccountName {
         account: AccountId(Uuid::from_u128(2)),

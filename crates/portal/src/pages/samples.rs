@@ -2,7 +2,7 @@
 
 use askama::Template;
 use serde_json::json;
-use tandem_domain::account_state::Facts;
+use tandem_domain::account_state::{AccountState, Facts};
 use tandem_domain::authorization::{AuthorizationState, Reason};
 use tandem_domain::job::{JobScope, JobState, JobType};
 use tandem_domain::roles::{Act, Role, Roles};
@@ -11,19 +11,23 @@ use tandem_store::admin::requests::Answer;
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::portal::changes::Change;
 use tandem_store::portal::overview::{Overview, ShortAuthorization, ShortJob};
+use tandem_store::portal::pause::Kept;
 use tandem_store::portal::users::Names;
 use tandem_store::previews::Preview;
 use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
+use super::pause::PauseForm;
 use super::sample_plans::{contributor, held_list, inside, plan, preview, versioned, windows};
 use super::{
-    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_users,
-    settings, sign_in,
+    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_fleet,
+    sample_users, settings, sign_in,
 };
 use crate::fault::Fault;
 use crate::frame::Nonce;
+use crate::pausing::Waits;
+use crate::plots;
 
 pub(super) const NOW: OffsetDateTime = datetime!(2026-03-01 14:07:09 UTC);
 /// Texts that people or Microsoft could give us (B29).
@@ -47,6 +51,7 @@ pub(super) fn layout(text: &str) -> Layout {
         person: Some((text.to_owned(), "mark".to_owned())),
         account: Some(account),
         here: "overview",
+        paused: Some(text.to_owned()),
         ..Layout::open(&Nonce("nonce".to_owned()))
     }
 }
@@ -116,6 +121,8 @@ pub(super) fn job_row(text: &str, state: JobState) -> JobRow {
         error_code: None,
         error_text: Some(text.to_owned()),
         fingerprint: None,
+        failures: Vec::new(),
+        excused: false,
         event_number: 3,
     }
 }
@@ -159,13 +166,21 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
     let manager = Roles::new(vec![Role::AccountManager]);
     let key = || "key".to_owned();
     let row = overview_row(text);
-    let shown = || overview::Shown::of(&row, NOW);
+    let kept = |minutes| Kept {
+        changes: 4,
+        users: 3,
+        names: vec![text.to_owned()],
+        since: Some(NOW - time::Duration::minutes(minutes)),
+    };
+    let shown = || overview::Shown::of(&row, Some(Waits::of(&kept(9), true, NOW)), NOW);
     let overview_page = |roles| overview::OverviewPage {
         layout: layout(text),
         shown: shown(),
         menu: overview::menu(true, roles, &key),
         asked: true,
         preview: Some("key".to_owned()),
+        chart: plots::throughput(&std::collections::BTreeMap::new(), 24, NOW),
+        pause: Some(PauseForm { action: "/accounts/alpha/pause".to_owned(), on: true }),
     };
     let asked: jobs::Asked = jobs::Asked { since: text.to_owned(), ..jobs::Asked::default() };
     let list = jobs::JobsPage {
@@ -201,6 +216,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         rows,
         next: Some("alpha".to_owned()),
         operator,
+        state: operator.then_some(AccountState::Held),
     };
     let sign_in = |ended| sign_in::SignInPage {
         layout: Layout::open(&nonce),
@@ -271,7 +287,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("replay of a manual one", replay(false).render()),
     ];
     let rendered = rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string())));
-    rendered.into_iter().chain(sample_users::pages(text)).collect()
+    rendered.into_iter().chain(sample_users::pages(text)).chain(sample_fleet::pages(text)).collect()
 }
 
 #[test]
@@ -304,7 +320,8 @@ fn b29_no_text_of_anybody_breaks_out_of_a_page() {
 
 #[test]
 fn every_template_is_among_the_samples() {
-    let source = concat!(include_str!("samples.rs"), include_str!("sample_users.rs"));
+    let source =
+        concat!(include_str!("samples.rs"), include_str!("sample_users.rs"), include_str!("sample_fleet.rs"));
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -330,7 +347,7 @@ fn a5_whoever_may_not_sync_sees_why() {
 
 #[test]
 fn auto_sync_is_never_on_beside_a_dead_authorization() {
-    let shown = overview::Shown::of(&overview_row("x"), NOW);
+    let shown = overview::Shown::of(&overview_row("x"), None, NOW);
     assert_eq!(shown.auto_sync, "waits for the authorization");
     assert_eq!(shown.state, "Not authorized");
 }

@@ -13,7 +13,8 @@ statements! {
     ACCOUNT = "select account_id, name from admin.accounts where account_id = $1 or name = $2";
     /// What the answers to messages are made of, in one look. The users of all stand in one list, those of each message
     /// from one place to another; the limit keeps the look at mappings one by key.
-    FACTS = "select i.n, g.gen, a.auto_sync, coalesce(a.paused_until > now(), false) as paused, a.quiet_ms, a.max_wait_ms,
+    FACTS = "select i.n, g.gen, a.auto_sync, coalesce(a.paused_until > now(), false) or exists (select from admin.fleet_pause p where p.until > now()) as paused,
+                    a.quiet_ms, a.max_wait_ms,
                     w.first_change_at,
                     (select true from admin.mappings m
                       where m.account_id = g.account_id and m.pbx_user_id = any (($5::text[])[i.first:i.last]) limit 1) is not null as mapped,
@@ -57,7 +58,7 @@ pub struct Facts {
     pub generation: Gen,
     /// Auto Sync is on.
     pub auto_sync: bool,
-    /// The account is paused.
+    /// The account, or the fleet, is paused.
     pub paused: bool,
     /// The account's own quiet period.
     pub quiet_ms: Option<i32>,

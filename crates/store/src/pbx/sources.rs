@@ -29,15 +29,23 @@ statements! {
     /// Keeps a claim alive.
     RENEW = "update pbx.sources set lease_until = clock_timestamp() + make_interval(secs => $3)
               where source = $1 and lease_holder = $2 and lease_until > clock_timestamp()";
-    /// Ends a claim and notes what came of it.
-    FINISH = "update pbx.sources
+    /// Ends a claim and notes what came of it; reads of a fortnight ago are forgotten.
+    FINISH = "with done as (
+              update pbx.sources
                  set lease_holder = null, lease_until = null, last_ended_at = clock_timestamp(),
                      last_ok_at = case when $3::text is null then clock_timestamp() else last_ok_at end,
                      last_error_code = $3, last_error = $4,
                      last_users = coalesce($5, last_users), last_unbound = coalesce($6, last_unbound),
                      next_read_at = least(last_started_at + make_interval(secs => $7),
                                           clock_timestamp() + make_interval(secs => $8))
-               where source = $1 and lease_holder = $2";
+               where source = $1 and lease_holder = $2
+              returning source, last_started_at, last_ended_at
+              ), noted as (
+              insert into pbx.reads (source, started_at, ended_at, users, unbound, unusable, held, changes, error_code, error)
+              select source, last_started_at, last_ended_at, $5, $6, $9, $10, $11, $3, $4 from done
+              on conflict do nothing
+              )
+              delete from pbx.reads r using done where r.source = done.source and r.started_at < now() - interval '14 days'";
     /// Gives a claim back: the read is due as before.
     RELEASE = "update pbx.sources set lease_holder = null, lease_until = null where source = $1 and lease_holder = $2";
     /// Asks for a read at once.
@@ -62,6 +70,12 @@ pub struct Ended {
     pub users: Option<i64>,
     /// Customers of the source that no account is bound to.
     pub unbound: Option<i64>,
+    /// Rows that could not be used.
+    pub unusable: Option<i64>,
+    /// Accounts whose losses are held.
+    pub held: Option<i64>,
+    /// Changes found.
+    pub changes: Option<i64>,
     /// Seconds from the start of this read to the next.
     pub every: f64,
     /// Seconds from now to the next read, if that is sooner.
@@ -138,6 +152,9 @@ pub async fn finish(store: &Store, source: &str, holder: Uuid, ended: &Ended) ->
         .bind(ended.unbound)
         .bind(ended.every)
         .bind(ended.soon)
+        .bind(ended.unusable)
+        .bind(ended.held)
+        .bind(ended.changes)
         .execute(store.pool())
         .await
         .map_err(|source| StoreError::of("pbx.sources.finish", source))?;

@@ -4,6 +4,7 @@ mod audit;
 mod authorizations;
 mod change;
 mod database;
+mod fleet;
 mod log;
 mod microsoft_users;
 mod ops;

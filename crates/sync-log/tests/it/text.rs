@@ -36,6 +36,8 @@ fn job() -> JobRow {
         error_code: None,
         error_text: None,
         fingerprint: None,
+        failures: Vec::new(),
+        excused: false,
         event_number: 1,
     }
 }

@@ -10,6 +10,7 @@ use tandem_domain::{AccountId, JobId};
 use tandem_store::admin::jobs;
 use tandem_store::admin::requests::{self, Ask};
 use tandem_store::connect::Purpose;
+use tandem_store::portal::pause;
 use tandem_store::previews;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -149,6 +150,11 @@ pub(super) async fn put(
 ) -> anyhow::Result<Uuid> {
     let request = operator.ctx.ids.v7(&operator.ctx.clock);
     let mut tx = operator.store.begin("jobs.ask").await?;
+    if !matches!(ask, Ask::Preview(_) | Ask::PreviewUndo(_) | Ask::Reject(_) | Ask::Look)
+        && let Some(pause) = pause::lasting(&mut tx, account, operator.ctx.clock.now()).await?
+    {
+        anyhow::bail!("{pause}");
+    }
     requests::ask(&mut tx, request, account, ask, person, reason).await?;
     tx.commit().await?;
     Ok(request)
