@@ -56,6 +56,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
         admin::accounts::STATEMENTS,
         admin::jobs::STATEMENTS,
+        admin::provider::STATEMENTS,
         admin::requests::STATEMENTS,
         admin::save::STATEMENTS,
         admin::server::STATEMENTS,
@@ -90,6 +91,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         portal::changes::STATEMENTS,
         portal::explain::STATEMENTS,
         portal::idempotency::STATEMENTS,
+        portal::imports::STATEMENTS,
         portal::overview::STATEMENTS,
         portal::people::STATEMENTS,
         portal::sessions::STATEMENTS,

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod changes;
 pub mod explain;
 pub mod idempotency;
+pub mod imports;
 pub mod overview;
 pub mod people;
 pub mod sessions;
