@@ -1,8 +1,10 @@
 //! The portal over HTTP: real database, real roles, and a simulator that plays both issuers.
 
 mod acts;
+mod imports;
 mod mappings;
 mod pages;
+mod provider;
 mod routes;
 mod sessions;
 mod settings;

@@ -5,8 +5,10 @@
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod proposals;
+pub(crate) mod provider;
 pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod syncs;
@@ -76,6 +78,12 @@ enum Refusals {
         accounts::me,
         accounts::list,
         accounts::one,
+        provider::create,
+        provider::read,
+        provider::licences,
+        provider::source,
+        provider::invite,
+        provider::remove,
         jobs::list,
         jobs::one,
         jobs::steps,
@@ -87,6 +95,10 @@ enum Refusals {
         proposals::microsoft,
         proposals::list,
         proposals::accept,
+        imports::export,
+        imports::upload,
+        imports::preview,
+        imports::confirm,
         requests::held,
         acts::approve,
         acts::reject,

@@ -13,6 +13,7 @@ use tandem_store::StoreError;
 use tandem_wire::WireError;
 
 use self::mapping::MappingFault;
+use crate::sheet::SheetFault;
 
 /// Why a request ends here. Codes are stable and listed in `docs/codes.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,20 @@ pub(crate) enum Fault {
     KeyReused,
     /// A mapping is not saved.
     Mapping(MappingFault),
+    /// The Teams side before the PBX side.
+    PbxFirst,
+    /// Another account has this name.
+    NameTaken,
+    /// Another account is this customer of the source.
+    SourceTaken,
+    /// More users are mapped than there would be licences: how many more, and who was mapped last.
+    LicencesOver(usize, String),
+    /// A file is not read.
+    Sheet(SheetFault),
+    /// A file would do what cannot be done as a whole.
+    ImportNotClean,
+    /// A file would take away more than it was said to.
+    ImportRemoves,
     Unavailable,
     Internal,
 }
@@ -100,6 +115,13 @@ impl Fault {
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
             Self::Mapping(fault) => fault.code(),
+            Self::PbxFirst => "pbx_first",
+            Self::NameTaken => "name_taken",
+            Self::SourceTaken => "source_taken",
+            Self::LicencesOver(..) => "licences_over",
+            Self::Sheet(fault) => fault.code(),
+            Self::ImportNotClean => "import_not_clean",
+            Self::ImportRemoves => "import_removes_many",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -133,8 +155,11 @@ impl Fault {
             | Self::NextGenFirst => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
-            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Mapping(_) => StatusCode::CONFLICT,
+            Self::KeyReused | Self::Sheet(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PbxFirst | Self::NameTaken | Self::SourceTaken | Self::LicencesOver(..) => {
+                StatusCode::CONFLICT
+            }
+            Self::Mapping(_) | Self::ImportNotClean | Self::ImportRemoves => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -151,6 +176,8 @@ impl Fault {
             Self::Disabled => "You cannot sign in",
             Self::NotAuthorized | Self::TeamsNeedsAutoSync | Self::ManualSyncOff => "This sync cannot start",
             Self::Mapping(_) => "The mapping was not saved",
+            Self::Sheet(_) => "The file cannot be read",
+            Self::ImportNotClean | Self::ImportRemoves => "The file was not saved",
             Self::LoginUnavailable | Self::Unavailable | Self::Internal => "This did not work just now",
             _ => "This request cannot be carried out",
         }
@@ -203,6 +230,17 @@ impl Fault {
             }
             Self::KeyReused => "The Idempotency-Key was used for another request.".into(),
             Self::Mapping(fault) => fault.happened(),
+            Self::PbxFirst => "The account is not set up at the PBX yet, so its users and numbers are not known.".into(),
+            Self::NameTaken => "Another account has this short name.".into(),
+            Self::SourceTaken => "Another account is bound to this customer of the source.".into(),
+            Self::LicencesOver(over, who) => {
+                format!("{over} users more are mapped than there would be licences. Mapped last: {who}.")
+            }
+            Self::Sheet(fault) => fault.happened(),
+            Self::ImportNotClean => {
+                "The file changes nothing, has a row that cannot be used, or needs more licences than there are.".into()
+            }
+            Self::ImportRemoves => "So many users would lose their mapping that this has to be confirmed.".into(),
             Self::Unavailable => "The database is busy or away.".into(),
             Self::Internal => "Something went wrong on our side. It is in the log.".into(),
         }
@@ -240,8 +278,23 @@ impl Fault {
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
             Self::Mapping(fault) => fault.todo(),
+            Self::PbxFirst => "Have your provider bind the account to its PBX first.",
+            Self::NameTaken => "Choose another short name.",
+            Self::SourceTaken => "Look which account that is, and take the binding from it first.",
+            Self::LicencesOver(..) => "Have so many mappings taken away first.",
+            Self::Sheet(fault) => fault.todo(),
+            Self::ImportNotClean => {
+                "Look at the preview, mend the file and upload it again. Nothing was saved."
+            }
+            Self::ImportRemoves => "Look at the preview and say that it is meant. Nothing was saved.",
             Self::Internal => "Try again. If it happens twice, tell your provider the code below.",
         }
+    }
+}
+
+impl From<SheetFault> for Fault {
+    fn from(fault: SheetFault) -> Self {
+        Self::Sheet(fault)
     }
 }
 

@@ -22,6 +22,7 @@ mod pages;
 mod routes;
 mod saving;
 mod settings;
+mod sheet;
 mod sign_in;
 mod view;
 mod work;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub store: Store,
     /// The database as `Login::PortalFleet`: looks over many accounts.
     pub fleet: Store,
+    /// The database as `Login::PortalProvider`: what operators do to one account at a time.
+    pub operators: Store,
     /// Microsoft's sign-in; without it no Global Admin can come in.
     pub microsoft: Option<SignIn>,
     /// The provider's own issuer; without it nobody of the provider can.
@@ -67,6 +70,7 @@ pub struct Parts {
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) fleet: Store,
+    pub(crate) operators: Store,
     pub(crate) microsoft: Option<SignIn>,
     pub(crate) provider: Option<Issuer>,
     pub(crate) claims: ClaimRules,
@@ -109,7 +113,7 @@ pub async fn start(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Result
 
 /// All pages and the API, for whoever serves them.
 pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
-    let Parts { store, fleet, microsoft, provider, app, sealing_key, subjects } = parts;
+    let Parts { store, fleet, operators, microsoft, provider, app, sealing_key, subjects } = parts;
     let manual_sync = sealing_key.is_some() && microsoft.is_some();
     let connect = microsoft.clone().map(|sign_in| {
         tandem_consent::router(tandem_consent::Parts {
@@ -125,6 +129,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
     let app = Arc::new(App {
         store,
         fleet,
+        operators,
         microsoft,
         provider,
         claims: settings.claims.clone(),

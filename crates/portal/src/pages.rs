@@ -5,11 +5,13 @@ pub(crate) mod again;
 pub(crate) mod enter;
 pub(crate) mod error;
 pub(crate) mod held;
+pub(crate) mod imports;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod mapping;
 pub(crate) mod overview;
 pub(crate) mod plan;
+pub(crate) mod provider;
 pub(crate) mod request;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
@@ -97,6 +99,8 @@ pub(crate) fn see_other(to: &str) -> Response {
 
 #[cfg(test)]
 mod sample_plans;
+#[cfg(test)]
+mod sample_provider;
 #[cfg(test)]
 mod sample_users;
 #[cfg(test)]

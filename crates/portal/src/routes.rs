@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 use tandem_domain::roles::Act;
 
+use crate::sheet::FILE_BYTES;
 use crate::{App, api, assets, guard, pages, sign_in};
 
 /// Who gets past the guard of a route.
@@ -16,9 +18,16 @@ pub enum Access {
     Open,
     /// Whoever is signed in and may do this somewhere.
     Person(Act),
+    /// Whoever of the provider may do this, to no account yet.
+    Provider(Act),
     /// Whoever may do this in the account that the path names.
     Account(Act),
 }
+
+/// Where files come in: the form is read as it comes, and its mark is compared there, before the file is read.
+pub(crate) const UPLOAD: &str = "/accounts/{account}/imports";
+/// What an upload has beside the file.
+const AROUND_A_FILE: usize = 4096;
 
 /// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +47,7 @@ fn entry(method: &'static str, path: &'static str, access: Access, serve: Serve)
 }
 
 fn all() -> Vec<(Entry, Serve)> {
-    use Access::{Account, Open, Person};
+    use Access::{Account, Open, Person, Provider};
     let get_ = |path, access, serve| entry("GET", path, access, serve);
     let post_ = |path, access, serve| entry("POST", path, access, serve);
     vec![
@@ -52,6 +61,33 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/sign-out", Person(Act::ListAccounts), post(sign_in::sign_out)),
         get_("/", Person(Act::ListAccounts), get(pages::accounts::home)),
         get_("/accounts", Person(Act::ListAccounts), get(pages::accounts::page)),
+        get_("/provider/accounts", Provider(Act::CreateAccount), get(pages::provider::new)),
+        post_("/provider/accounts", Provider(Act::CreateAccount), post(pages::provider::create)),
+        get_(
+            "/accounts/{account}/administration",
+            Account(Act::SeeAdministration),
+            get(pages::provider::page),
+        ),
+        post_(
+            "/accounts/{account}/administration/licences",
+            Account(Act::SetLicences),
+            post(pages::provider::licences),
+        ),
+        post_(
+            "/accounts/{account}/administration/source",
+            Account(Act::BindSource),
+            post(pages::provider::source),
+        ),
+        post_(
+            "/accounts/{account}/administration/invitation",
+            Account(Act::InviteAdmin),
+            post(pages::provider::invite),
+        ),
+        post_(
+            "/accounts/{account}/administration/removal",
+            Account(Act::RemoveIntegration),
+            post(pages::provider::remove),
+        ),
         get_("/accounts/{account}", Account(Act::SeeOverview), get(pages::overview::page)),
         get_("/accounts/{account}/live", Account(Act::SeeOverview), get(pages::overview::live)),
         get_("/accounts/{account}/enter", Account(Act::EnterAccount), get(pages::enter::page)),
@@ -59,6 +95,19 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/accounts/{account}/sync", Account(Act::SyncStored), post(pages::sync::stored)),
         post_("/accounts/{account}/sync/manual", Account(Act::SyncSignedIn), post(pages::sync::manual)),
         get_("/accounts/{account}/users", Account(Act::SeeUsers), get(pages::users::page)),
+        get_("/accounts/{account}/users.csv", Account(Act::SeeUsers), get(pages::imports::export)),
+        get_(UPLOAD, Account(Act::SaveMapping), get(pages::imports::page)),
+        post_(
+            UPLOAD,
+            Account(Act::SaveMapping),
+            post(pages::imports::upload).layer(DefaultBodyLimit::max(FILE_BYTES + AROUND_A_FILE)),
+        ),
+        get_("/accounts/{account}/imports/{import}", Account(Act::SaveMapping), get(pages::imports::preview)),
+        post_(
+            "/accounts/{account}/imports/{import}",
+            Account(Act::SaveMapping),
+            post(pages::imports::confirm),
+        ),
         get_("/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(pages::user::page)),
         post_("/accounts/{account}/users/{user}/sync", Account(Act::SyncStored), post(pages::user::sync)),
         get_(
@@ -139,6 +188,32 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/api/v1/openapi.json", Open, get(api::document)),
         get_("/api/v1/me", Person(Act::ListAccounts), get(api::accounts::me)),
         get_("/api/v1/accounts", Person(Act::ListAccounts), get(api::accounts::list)),
+        post_("/api/v1/accounts", Provider(Act::CreateAccount), post(api::provider::create)),
+        get_(
+            "/api/v1/accounts/{account}/administration",
+            Account(Act::SeeAdministration),
+            get(api::provider::read),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/licences",
+            Account(Act::SetLicences),
+            post(api::provider::licences),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/source",
+            Account(Act::BindSource),
+            post(api::provider::source),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/invitation",
+            Account(Act::InviteAdmin),
+            post(api::provider::invite),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/removal",
+            Account(Act::RemoveIntegration),
+            post(api::provider::remove),
+        ),
         get_("/api/v1/accounts/{account}", Account(Act::SeeOverview), get(api::accounts::one)),
         get_("/api/v1/accounts/{account}/jobs", Account(Act::SeeJobs), get(api::jobs::list)),
         get_("/api/v1/accounts/{account}/jobs/{job}", Account(Act::SeeJobs), get(api::jobs::one)),
@@ -176,6 +251,22 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/api/v1/accounts/{account}/settings", Account(Act::SaveSettings), post(api::settings::save)),
         post_("/api/v1/accounts/{account}/syncs", Account(Act::SyncStored), post(api::syncs::ask)),
         get_("/api/v1/accounts/{account}/users", Account(Act::SeeUsers), get(api::users::list)),
+        get_("/api/v1/accounts/{account}/users.csv", Account(Act::SeeUsers), get(api::imports::export)),
+        post_(
+            "/api/v1/accounts/{account}/imports",
+            Account(Act::SaveMapping),
+            post(api::imports::upload).layer(DefaultBodyLimit::max(FILE_BYTES)),
+        ),
+        get_(
+            "/api/v1/accounts/{account}/imports/{import}",
+            Account(Act::SaveMapping),
+            get(api::imports::preview),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/imports/{import}",
+            Account(Act::SaveMapping),
+            post(api::imports::confirm),
+        ),
         get_("/api/v1/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(api::users::one)),
         post_(
             "/api/v1/accounts/{account}/users/{user}/mapping",

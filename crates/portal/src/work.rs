@@ -1,5 +1,7 @@
 //! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
 
+pub(crate) mod imports;
+pub(crate) mod provider;
 pub(crate) mod users;
 
 use aws_lc_rs::digest;

@@ -17,7 +17,7 @@ fn address(world: &World, entry: &Entry, account: &str) -> Url {
 }
 
 /// Parts of a path that name something of the account.
-const PARTS: [&str; 5] = ["{job}", "{held}", "{request}", "{preview}", "{user}"];
+const PARTS: [&str; 6] = ["{job}", "{held}", "{request}", "{preview}", "{user}", "{import}"];
 
 /// The path with this account, this user, and this id for whatever else it names.
 fn filled(path: &str, account: &str, id: &str, user: &str) -> String {
@@ -54,6 +54,11 @@ async fn i33_every_route_lets_in_whom_the_role_table_names_and_nobody_else() -> 
             let missing = page.status == 404 && !names_a_part(entry);
             let expected = match entry.access {
                 Access::Open | Access::Person(_) => !code && !missing,
+                Access::Provider(_) if api && entry.method == "POST" => page.status == 403,
+                Access::Provider(act) => {
+                    let may = role == Some(Role::Operator) && Roles::new(vec![Role::Operator]).may(act);
+                    if may { !code && !missing } else { code && page.status == 403 }
+                }
                 // posts of the API show the mark in a header, which comes before the rights
                 Access::Account(_) if api && entry.method == "POST" => page.status == 403,
                 Access::Account(_) if role.is_none() => page.status == 404,

@@ -81,6 +81,7 @@ impl World {
         let parts = Parts {
             store: tester.store(Login::Portal),
             fleet: tester.store(Login::PortalFleet),
+            operators: tester.store(Login::PortalProvider),
             microsoft: Some(SignIn::new(SignInConfig {
                 authority: microsoft.clone(),
                 graph: microsoft.clone(),
