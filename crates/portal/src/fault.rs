@@ -64,6 +64,11 @@ pub(crate) enum Fault {
     KeyReused,
     /// A mapping is not saved.
     Mapping(MappingFault),
+    /// An address of the embedded page that was not signed for this account and time.
+    EmbedForged,
+    EmbedExpired,
+    /// One that is good for longer than such addresses may be.
+    EmbedTooLong,
     /// The Teams side before the PBX side.
     PbxFirst,
     /// Another account has this name.
@@ -115,6 +120,9 @@ impl Fault {
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
             Self::Mapping(fault) => fault.code(),
+            Self::EmbedForged => "embed_forged",
+            Self::EmbedExpired => "embed_expired",
+            Self::EmbedTooLong => "embed_too_long",
             Self::PbxFirst => "pbx_first",
             Self::NameTaken => "name_taken",
             Self::SourceTaken => "source_taken",
@@ -139,7 +147,10 @@ impl Fault {
             | Self::Refused(_)
             | Self::VisitNeeded(_)
             | Self::NoAccount(_)
-            | Self::Disabled => StatusCode::FORBIDDEN,
+            | Self::Disabled
+            | Self::EmbedForged
+            | Self::EmbedExpired
+            | Self::EmbedTooLong => StatusCode::FORBIDDEN,
             Self::TwoCookies | Self::BadInput(..) | Self::SignIn(_) | Self::KeyMissing => {
                 StatusCode::BAD_REQUEST
             }
@@ -230,6 +241,9 @@ impl Fault {
             }
             Self::KeyReused => "The Idempotency-Key was used for another request.".into(),
             Self::Mapping(fault) => fault.happened(),
+            Self::EmbedForged => "The address of this page was not signed for this account.".into(),
+            Self::EmbedExpired => "The address of this page is good no more.".into(),
+            Self::EmbedTooLong => "The address of this page was signed for longer than it may be good.".into(),
             Self::PbxFirst => "The account is not set up at the PBX yet, so its users and numbers are not known.".into(),
             Self::NameTaken => "Another account has this short name.".into(),
             Self::SourceTaken => "Another account is bound to this customer of the source.".into(),
@@ -278,6 +292,8 @@ impl Fault {
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
             Self::Mapping(fault) => fault.todo(),
+            Self::EmbedExpired => "Open the page around it anew.",
+            Self::EmbedForged | Self::EmbedTooLong => "Ask your provider.",
             Self::PbxFirst => "Have your provider bind the account to its PBX first.",
             Self::NameTaken => "Choose another short name.",
             Self::SourceTaken => "Look which account that is, and take the binding from it first.",

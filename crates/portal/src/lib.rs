@@ -13,6 +13,7 @@ mod acts;
 mod api;
 mod assets;
 mod cookies;
+mod embed;
 mod extract;
 mod fault;
 mod frame;
@@ -42,6 +43,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 pub use api::openapi;
+pub use embed::{EmbedSettings, LONGEST_LIFE, SHORTEST_KEY, embed_link};
 pub use routes::{Access, Entry, table};
 pub use settings::{ClaimRules, PortalSettings, Windows};
 
@@ -82,6 +84,7 @@ pub(crate) struct App {
     pub(crate) manual_sync: bool,
     pub(crate) announcer: Announcer,
     pub(crate) windows: Windows,
+    pub(crate) embed: Option<EmbedSettings>,
 }
 
 /// Why the portal does not listen.
@@ -141,6 +144,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         manual_sync,
         announcer: Announcer::new(subjects, "portal", ctx),
         windows: settings.windows,
+        embed: settings.embed.clone(),
     });
     frame::around(routes::router(&app), connect, app)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod again;
+pub(crate) mod embed;
 pub(crate) mod enter;
 pub(crate) mod error;
 pub(crate) mod held;

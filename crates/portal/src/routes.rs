@@ -58,6 +58,7 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/sign-in/{issuer}", Open, post(sign_in::begin)),
         get_("/signed-in/{issuer}", Open, get(sign_in::back)),
         get_("/signed-out", Open, get(pages::sign_in::signed_out)),
+        get_("/embed/{account}", Open, get(pages::embed::page)),
         post_("/sign-out", Person(Act::ListAccounts), post(sign_in::sign_out)),
         get_("/", Person(Act::ListAccounts), get(pages::accounts::home)),
         get_("/accounts", Person(Act::ListAccounts), get(pages::accounts::page)),

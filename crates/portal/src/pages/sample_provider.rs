@@ -1,9 +1,9 @@
-//! Samples of the pages of operators.
+//! Samples of the pages of operators, and of the one for the PBX.
 
 use askama::Template;
 
-use super::provider;
 use super::samples::layout;
+use super::{embed, provider};
 
 /// Every page of operators by name, with this text wherever a text of somebody's goes.
 pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
@@ -39,7 +39,15 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         tenant: text.to_owned(),
         until: text.to_owned(),
     };
+    let framed = |queued: i64| embed::EmbedPage {
+        state: "In sync",
+        tone: "good",
+        queued,
+        portal: "https://portal.example/accounts/alpha".to_owned(),
+    };
     let rendered = [
+        ("embed", framed(0).render()),
+        ("embed pending", framed(2).render()),
         ("account new", provider::NewPage { layout: layout(text) }.render()),
         ("administration", page(true).render()),
         ("administration empty", page(false).render()),

@@ -234,6 +234,26 @@ fn b50_unknown_users_and_rows_that_cannot_be_meant_are_told_and_spoil_the_whole(
 }
 
 #[test]
+fn b50_one_bad_row_of_ten_thousand_spoils_the_whole() {
+    let users = (0..10_000).map(|i| user(&format!("u{i}"), None));
+    let listed = |i: u128| {
+        let candidate =
+            Candidate { upn: format!("m{i}@customer.example"), why_not: None, gone: false, mapped_to: None };
+        Listed { oid: oid(i), candidate }
+    };
+    let known = Known {
+        users: users.map(|row| (row.user.clone(), row)).collect(),
+        listed: (0..10_000).filter(|i| *i != 4711).map(listed).collect(),
+        users_elsewhere: BTreeSet::new(),
+        ..known(0, 10_000)
+    };
+    let rows: String = (0..10_000).map(|i| format!("u{i},m{i}@customer.example,,\n")).collect();
+    let judged = judged(&rows, &known);
+    assert_eq!((judged.changes(), judged.clean()), (9_999, false));
+    assert_eq!(words(&judged)[4711], "4713 microsoft_user_unknown");
+}
+
+#[test]
 fn b51_other_files_under_the_name_of_a_table_are_refused() {
     for other in [
         &b"PK\x03\x04\x14\x00\x06\x00"[..],

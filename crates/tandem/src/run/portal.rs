@@ -46,7 +46,7 @@ impl PortalPrepared {
         let longest = time::Duration::try_from(longest_max_wait(config)).ok()?;
         let windows = Windows { usual: config.debouncer.timing, longest };
         Some(Self {
-            settings: section.settings(windows)?,
+            settings: section.settings(windows, errors)?,
             database: config.database.config(),
             fleet: config.database.password(Login::PortalFleet, errors)?,
             operators: config.database.password(Login::PortalProvider, errors)?,

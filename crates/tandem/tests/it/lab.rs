@@ -137,7 +137,7 @@ pub(crate) fn said(output: &Output) -> String {
     text
 }
 
-fn secret(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn secret(file: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
