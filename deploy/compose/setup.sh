@@ -42,7 +42,7 @@ if [ ! -e "$to/migrate/made" ]; then
   random >"$to/postgres/owner-password"
   mkdir -p "$to/migrate/passwords"
   cp "$to/postgres/owner-password" "$to/migrate/owner-password"
-  for login in detector debouncer teams_sync sync_log portal portal_fleet operator; do
+  for login in detector debouncer teams_sync sync_log portal portal_fleet portal_provider operator; do
     random >"$to/migrate/passwords/tandem_$login"
   done
 

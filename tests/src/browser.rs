@@ -82,7 +82,34 @@ impl Browser {
     /// # Errors
     /// When nobody answers.
     pub async fn once(&mut self, method: Method, url: &Url, fields: &[(&str, &str)]) -> Result<Page> {
-        let answer = self.open(method, url, fields).await?;
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let body =
+            (method == Method::POST).then(|| ("application/x-www-form-urlencoded".to_owned(), form.into()));
+        self.exchange(method, url, body).await
+    }
+
+    /// Sends a form with one file and shows the first answer, be it a redirect.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn upload(&mut self, url: &Url, mark: &str, name: &str, file: &[u8]) -> Result<Page> {
+        let part = |head: &str| format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n");
+        let mark = format!("{}{mark}\r\n", part("name=\"mark\""));
+        let head = part(&format!("name=\"file\"; filename=\"{name}\""));
+        let body = [mark.as_bytes(), head.as_bytes(), file, b"\r\n--edge--\r\n"].concat();
+        self.post(url, "multipart/form-data; boundary=edge", body).await
+    }
+
+    /// Posts a body of this kind and shows the first answer, be it a redirect.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn post(&mut self, url: &Url, kind: &str, body: Vec<u8>) -> Result<Page> {
+        self.exchange(Method::POST, url, Some((kind.to_owned(), body))).await
+    }
+
+    async fn exchange(&mut self, method: Method, url: &Url, body: Option<(String, Vec<u8>)>) -> Result<Page> {
+        let answer = self.request(method, url, body).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         // a stream has no end to wait for
         let stream = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
@@ -90,15 +117,19 @@ impl Browser {
         Ok(Page { url: url.clone(), status, headers, text })
     }
 
-    /// The same, with what is answered still to be read.
+    /// Goes to an address, with what is answered still to be read.
     ///
     /// # Errors
     /// When nobody answers.
-    pub async fn open(
+    pub async fn open(&mut self, url: &Url) -> Result<reqwest::Response> {
+        self.request(Method::GET, url, None).await
+    }
+
+    async fn request(
         &mut self,
         method: Method,
         url: &Url,
-        fields: &[(&str, &str)],
+        body: Option<(String, Vec<u8>)>,
     ) -> Result<reqwest::Response> {
         // as browsers do: ports do not keep cookies apart
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -112,12 +143,9 @@ impl Browser {
         if !cookies.is_empty() {
             request = request.header(COOKIE, cookies.join("; "));
         }
-        if method == Method::POST {
-            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-            request = request
-                .header(ORIGIN, url.origin().ascii_serialization())
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(body);
+        if let Some((kind, body)) = body {
+            let origin = url.origin().ascii_serialization();
+            request = request.header(ORIGIN, origin).header(CONTENT_TYPE, kind).body(body);
         }
         let answer = request.send().await.with_context(|| format!("{method} {url}"))?;
         for set in answer.headers().get_all(SET_COOKIE) {

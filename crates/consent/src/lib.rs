@@ -36,7 +36,7 @@ use tandem_store::Store;
 use url::Url;
 
 pub use keys::Keys;
-pub use links::{LinkError, NewLink, Progress, close_link, make_link, progress};
+pub use links::{LinkError, NewLink, Progress, close_link, make_link, make_link_in, progress};
 pub use secret::{LinkCode, NoRandom, Secret, challenge};
 
 /// Longest form that is read.

@@ -2,7 +2,7 @@
 
 use tandem_domain::{AccountId, JobId};
 use tandem_store::connect::{self, Purpose, Step};
-use tandem_store::{Store, StoreError};
+use tandem_store::{Store, StoreError, Tx};
 use time::Duration;
 use uuid::Uuid;
 
@@ -40,8 +40,18 @@ pub enum LinkError {
 /// # Errors
 /// [`LinkError`]
 pub async fn make_link(store: &Store, new: &NewLink<'_>) -> Result<LinkCode, LinkError> {
-    let link = LinkCode::new(new.account)?;
     let mut tx = store.begin_for("connect.make_link", new.account).await?;
+    let link = make_link_in(&mut tx, new).await?;
+    tx.commit().await?;
+    Ok(link)
+}
+
+/// The same in a transaction of the caller's.
+///
+/// # Errors
+/// [`LinkError`]
+pub async fn make_link_in(tx: &mut Tx, new: &NewLink<'_>) -> Result<LinkCode, LinkError> {
+    let link = LinkCode::new(new.account)?;
     let row = connect::NewLink {
         hash: link.hash(),
         account: new.account,
@@ -50,8 +60,7 @@ pub async fn make_link(store: &Store, new: &NewLink<'_>) -> Result<LinkCode, Lin
         made_by: new.made_by,
         life: new.life,
     };
-    connect::put_link(&mut tx, &row).await?;
-    tx.commit().await?;
+    connect::put_link(tx, &row).await?;
     Ok(link)
 }
 

@@ -75,6 +75,14 @@ text_enum! {
         Replay = "replay",
         /// Pause an account.
         Pause = "pause",
+        /// Make an account.
+        CreateAccount = "create_account",
+        /// See how an account is set up at the provider.
+        SeeAdministration = "see_administration",
+        /// Say which customer of which PBX source an account is.
+        BindSource = "bind_source",
+        /// Invite the Global Admin of an account.
+        InviteAdmin = "invite_admin",
         /// Set how many integration licences an account has.
         SetLicences = "set_licences",
         /// Remove the integration of an account.
@@ -115,6 +123,10 @@ impl Act {
             }
             Self::EnterAccount
             | Self::Pause
+            | Self::CreateAccount
+            | Self::SeeAdministration
+            | Self::BindSource
+            | Self::InviteAdmin
             | Self::SetLicences
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
@@ -161,6 +173,10 @@ impl Act {
             }
             Self::EnterAccount
             | Self::Pause
+            | Self::CreateAccount
+            | Self::SeeAdministration
+            | Self::BindSource
+            | Self::InviteAdmin
             | Self::SetLicences
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting

@@ -7,9 +7,11 @@ pub(crate) mod accounts;
 pub(crate) mod acts;
 pub(crate) mod detector;
 pub(crate) mod fleet;
+pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod pauses;
 pub(crate) mod proposals;
+pub(crate) mod provider;
 pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod syncs;
@@ -84,6 +86,12 @@ enum Refusals {
         fleet::failures,
         pauses::account,
         pauses::fleet,
+        provider::create,
+        provider::read,
+        provider::licences,
+        provider::source,
+        provider::invite,
+        provider::remove,
         jobs::list,
         jobs::one,
         jobs::steps,
@@ -95,6 +103,10 @@ enum Refusals {
         proposals::microsoft,
         proposals::list,
         proposals::accept,
+        imports::export,
+        imports::upload,
+        imports::preview,
+        imports::confirm,
         requests::held,
         acts::approve,
         acts::reject,

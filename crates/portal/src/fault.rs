@@ -13,6 +13,7 @@ use tandem_store::StoreError;
 use tandem_wire::WireError;
 
 use self::mapping::MappingFault;
+use crate::sheet::SheetFault;
 
 /// Why a request ends here. Codes are stable and listed in `docs/codes.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,25 @@ pub(crate) enum Fault {
     KeyReused,
     /// A mapping is not saved.
     Mapping(MappingFault),
+    /// An address of the embedded page that was not signed for this account and time.
+    EmbedForged,
+    EmbedExpired,
+    /// One that is good for longer than such addresses may be.
+    EmbedTooLong,
+    /// The Teams side before the PBX side.
+    PbxFirst,
+    /// Another account has this name.
+    NameTaken,
+    /// Another account is this customer of the source.
+    SourceTaken,
+    /// More users are mapped than there would be licences: how many more, and who was mapped last.
+    LicencesOver(usize, String),
+    /// A file is not read.
+    Sheet(SheetFault),
+    /// A file would do what cannot be done as a whole.
+    ImportNotClean,
+    /// A file would take away more than it was said to.
+    ImportRemoves,
     Unavailable,
     Internal,
 }
@@ -103,6 +123,16 @@ impl Fault {
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
             Self::Mapping(fault) => fault.code(),
+            Self::EmbedForged => "embed_forged",
+            Self::EmbedExpired => "embed_expired",
+            Self::EmbedTooLong => "embed_too_long",
+            Self::PbxFirst => "pbx_first",
+            Self::NameTaken => "name_taken",
+            Self::SourceTaken => "source_taken",
+            Self::LicencesOver(..) => "licences_over",
+            Self::Sheet(fault) => fault.code(),
+            Self::ImportNotClean => "import_not_clean",
+            Self::ImportRemoves => "import_removes_many",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -120,7 +150,10 @@ impl Fault {
             | Self::Refused(_)
             | Self::VisitNeeded(_)
             | Self::NoAccount(_)
-            | Self::Disabled => StatusCode::FORBIDDEN,
+            | Self::Disabled
+            | Self::EmbedForged
+            | Self::EmbedExpired
+            | Self::EmbedTooLong => StatusCode::FORBIDDEN,
             Self::TwoCookies | Self::BadInput(..) | Self::SignIn(_) | Self::KeyMissing => {
                 StatusCode::BAD_REQUEST
             }
@@ -137,8 +170,11 @@ impl Fault {
             | Self::NextGenFirst => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
-            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Mapping(_) => StatusCode::CONFLICT,
+            Self::KeyReused | Self::Sheet(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::PbxFirst | Self::NameTaken | Self::SourceTaken | Self::LicencesOver(..) => {
+                StatusCode::CONFLICT
+            }
+            Self::Mapping(_) | Self::ImportNotClean | Self::ImportRemoves => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -157,6 +193,8 @@ impl Fault {
                 "This sync cannot start"
             }
             Self::Mapping(_) => "The mapping was not saved",
+            Self::Sheet(_) => "The file cannot be read",
+            Self::ImportNotClean | Self::ImportRemoves => "The file was not saved",
             Self::LoginUnavailable | Self::Unavailable | Self::Internal => "This did not work just now",
             _ => "This request cannot be carried out",
         }
@@ -210,6 +248,20 @@ impl Fault {
             }
             Self::KeyReused => "The Idempotency-Key was used for another request.".into(),
             Self::Mapping(fault) => fault.happened(),
+            Self::EmbedForged => "The address of this page was not signed for this account.".into(),
+            Self::EmbedExpired => "The address of this page is good no more.".into(),
+            Self::EmbedTooLong => "The address of this page was signed for longer than it may be good.".into(),
+            Self::PbxFirst => "The account is not set up at the PBX yet, so its users and numbers are not known.".into(),
+            Self::NameTaken => "Another account has this short name.".into(),
+            Self::SourceTaken => "Another account is bound to this customer of the source.".into(),
+            Self::LicencesOver(over, who) => {
+                format!("{over} users more are mapped than there would be licences. Mapped last: {who}.")
+            }
+            Self::Sheet(fault) => fault.happened(),
+            Self::ImportNotClean => {
+                "The file changes nothing, has a row that cannot be used, or needs more licences than there are.".into()
+            }
+            Self::ImportRemoves => "So many users would lose their mapping that this has to be confirmed.".into(),
             Self::Unavailable => "The database is busy or away.".into(),
             Self::Internal => "Something went wrong on our side. It is in the log.".into(),
         }
@@ -250,8 +302,25 @@ impl Fault {
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
             Self::Mapping(fault) => fault.todo(),
+            Self::EmbedExpired => "Open the page around it anew.",
+            Self::EmbedForged | Self::EmbedTooLong => "Ask your provider.",
+            Self::PbxFirst => "Have your provider bind the account to its PBX first.",
+            Self::NameTaken => "Choose another short name.",
+            Self::SourceTaken => "Look which account that is, and take the binding from it first.",
+            Self::LicencesOver(..) => "Have so many mappings taken away first.",
+            Self::Sheet(fault) => fault.todo(),
+            Self::ImportNotClean => {
+                "Look at the preview, mend the file and upload it again. Nothing was saved."
+            }
+            Self::ImportRemoves => "Look at the preview and say that it is meant. Nothing was saved.",
             Self::Internal => "Try again. If it happens twice, tell your provider the code below.",
         }
+    }
+}
+
+impl From<SheetFault> for Fault {
+    fn from(fault: SheetFault) -> Self {
+        Self::Sheet(fault)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::{App, pages};
 
 /// Longest body that is read.
 pub(crate) const BODY_BYTES: usize = 16 * 1024;
+/// The one page that others may show in a frame.
+const EMBED: &str = "/embed/";
 /// Where the pages of the crate `consent` are.
 const CONNECT: &str = "/connect/";
 
@@ -59,7 +61,7 @@ async fn frame(State(around): State<Around>, mut request: Request, next: Next) -
         Some(fault) => formed(fault, &path, &nonce),
         None => answer,
     };
-    strict(app, &nonce, answer)
+    strict(app, &path, &nonce, answer)
 }
 
 fn checked(base: &Url, request: &Request) -> Result<(), Fault> {
@@ -118,16 +120,20 @@ fn formed(fault: &Fault, path: &str, nonce: &Nonce) -> Response {
 }
 
 /// Headers that every answer carries.
-fn strict(app: &App, nonce: &Nonce, mut answer: Response) -> Response {
+fn strict(app: &App, path: &str, nonce: &Nonce, mut answer: Response) -> Response {
     let origin = |url: &Url| url.origin().ascii_serialization();
     let microsoft = app.microsoft.as_ref().map(|sign_in| origin(&sign_in.config().authority));
     let provider = app.provider.as_ref().map(|issuer| origin(&issuer.config().issuer));
     // browsers hold a form to this also where its answer sends them on
     let forms: String = microsoft.into_iter().chain(provider).map(|origin| format!(" {origin}")).collect();
+    let embed = app.embed.as_ref().filter(|_| path.starts_with(EMBED));
+    let around: Vec<String> =
+        embed.map_or_else(|| vec!["'none'".to_owned()], |embed| embed.origins.iter().map(origin).collect());
     let csp = format!(
         "default-src 'none'; style-src 'self'; script-src 'nonce-{}'; connect-src 'self'; img-src 'self'; \
-         form-action 'self'{forms}; base-uri 'none'; frame-ancestors 'none'",
-        nonce.0
+         form-action 'self'{forms}; base-uri 'none'; frame-ancestors {}",
+        nonce.0,
+        around.join(" ")
     );
     let headers = answer.headers_mut();
     let mut set = |name: HeaderName, value: HeaderValue| {
@@ -137,13 +143,15 @@ fn strict(app: &App, nonce: &Nonce, mut answer: Response) -> Response {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ] {
         set(name, HeaderValue::from_static(value));
+    }
+    if embed.is_none() {
+        set(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
     if let Ok(csp) = HeaderValue::try_from(csp) {
         set(header::CONTENT_SECURITY_POLICY, csp);

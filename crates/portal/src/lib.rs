@@ -14,6 +14,7 @@ mod api;
 mod assets;
 mod chart;
 mod cookies;
+mod embed;
 mod extract;
 mod fault;
 mod frame;
@@ -26,6 +27,7 @@ mod plots;
 mod routes;
 mod saving;
 mod settings;
+mod sheet;
 mod sign_in;
 mod view;
 mod work;
@@ -46,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use api::openapi;
+pub use embed::{EmbedSettings, LONGEST_LIFE, SHORTEST_KEY, embed_link};
 pub use routes::{Access, Entry, table};
 pub use settings::{ClaimRules, PortalSettings, Windows};
 
@@ -56,6 +59,8 @@ pub struct Parts {
     pub store: Store,
     /// The database as `Login::PortalFleet`: looks over many accounts.
     pub fleet: Store,
+    /// The database as `Login::PortalProvider`: what operators do to one account at a time.
+    pub operators: Store,
     /// Microsoft's sign-in; without it no Global Admin can come in.
     pub microsoft: Option<SignIn>,
     /// The provider's own issuer; without it nobody of the provider can.
@@ -72,6 +77,7 @@ pub struct Parts {
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) fleet: Store,
+    pub(crate) operators: Store,
     pub(crate) microsoft: Option<SignIn>,
     pub(crate) provider: Option<Issuer>,
     pub(crate) claims: ClaimRules,
@@ -85,6 +91,7 @@ pub(crate) struct App {
     pub(crate) windows: Windows,
     /// Streams end when this does.
     pub(crate) stop: CancellationToken,
+    pub(crate) embed: Option<EmbedSettings>,
 }
 
 /// Why the portal does not listen.
@@ -116,7 +123,7 @@ pub async fn start(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Result
 
 /// All pages and the API, for whoever serves them.
 pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
-    let Parts { store, fleet, microsoft, provider, app, sealing_key, subjects } = parts;
+    let Parts { store, fleet, operators, microsoft, provider, app, sealing_key, subjects } = parts;
     let manual_sync = sealing_key.is_some() && microsoft.is_some();
     let connect = microsoft.clone().map(|sign_in| {
         tandem_consent::router(tandem_consent::Parts {
@@ -132,6 +139,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
     let app = Arc::new(App {
         store,
         fleet,
+        operators,
         microsoft,
         provider,
         claims: settings.claims.clone(),
@@ -144,6 +152,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         announcer: Announcer::new(subjects, "portal", ctx),
         windows: settings.windows,
         stop: ctx.shutdown.clone(),
+        embed: settings.embed.clone(),
     });
     frame::around(routes::router(&app), connect, app)
 }

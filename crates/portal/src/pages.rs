@@ -3,16 +3,19 @@
 pub(crate) mod accounts;
 pub(crate) mod again;
 pub(crate) mod detector;
+pub(crate) mod embed;
 pub(crate) mod enter;
 pub(crate) mod error;
 pub(crate) mod fleet;
 pub(crate) mod held;
+pub(crate) mod imports;
 pub(crate) mod job;
 pub(crate) mod jobs;
 pub(crate) mod mapping;
 pub(crate) mod overview;
 pub(crate) mod pause;
 pub(crate) mod plan;
+pub(crate) mod provider;
 pub(crate) mod request;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
@@ -113,6 +116,8 @@ pub(crate) fn see_other(to: &str) -> Response {
 mod sample_fleet;
 #[cfg(test)]
 mod sample_plans;
+#[cfg(test)]
+mod sample_provider;
 #[cfg(test)]
 mod sample_users;
 #[cfg(test)]

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 use tandem_domain::roles::Act;
 
+use crate::sheet::FILE_BYTES;
 use crate::{App, api, assets, guard, pages, sign_in};
 
 /// Who gets past the guard of a route.
@@ -19,6 +21,11 @@ pub enum Access {
     /// Whoever may do this in the account that the path names.
     Account(Act),
 }
+
+/// Where files come in: the form is read as it comes, and its mark is compared there, before the file is read.
+pub(crate) const UPLOAD: &str = "/accounts/{account}/imports";
+/// What an upload has beside the file.
+const AROUND_A_FILE: usize = 4096;
 
 /// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,7 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/sign-in/{issuer}", Open, post(sign_in::begin)),
         get_("/signed-in/{issuer}", Open, get(sign_in::back)),
         get_("/signed-out", Open, get(pages::sign_in::signed_out)),
+        get_("/embed/{account}", Open, get(pages::embed::page)),
         post_("/sign-out", Person(Act::ListAccounts), post(sign_in::sign_out)),
         get_("/", Person(Act::ListAccounts), get(pages::accounts::home)),
         get_("/accounts", Person(Act::ListAccounts), get(pages::accounts::page)),
@@ -58,6 +66,33 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/fleet/detector", Person(Act::SeeDetector), get(pages::detector::page)),
         post_("/fleet/pause", Person(Act::Pause), post(pages::pause::fleet)),
         post_("/accounts/{account}/pause", Account(Act::Pause), post(pages::pause::account)),
+        get_("/provider/accounts", Person(Act::CreateAccount), get(pages::provider::new)),
+        post_("/provider/accounts", Person(Act::CreateAccount), post(pages::provider::create)),
+        get_(
+            "/accounts/{account}/administration",
+            Account(Act::SeeAdministration),
+            get(pages::provider::page),
+        ),
+        post_(
+            "/accounts/{account}/administration/licences",
+            Account(Act::SetLicences),
+            post(pages::provider::licences),
+        ),
+        post_(
+            "/accounts/{account}/administration/source",
+            Account(Act::BindSource),
+            post(pages::provider::source),
+        ),
+        post_(
+            "/accounts/{account}/administration/invitation",
+            Account(Act::InviteAdmin),
+            post(pages::provider::invite),
+        ),
+        post_(
+            "/accounts/{account}/administration/removal",
+            Account(Act::RemoveIntegration),
+            post(pages::provider::remove),
+        ),
         get_("/accounts/{account}", Account(Act::SeeOverview), get(pages::overview::page)),
         get_("/accounts/{account}/live", Account(Act::SeeOverview), get(pages::overview::part)),
         get_("/accounts/{account}/events", Account(Act::SeeOverview), get(pages::overview::events)),
@@ -66,6 +101,19 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/accounts/{account}/sync", Account(Act::SyncStored), post(pages::sync::stored)),
         post_("/accounts/{account}/sync/manual", Account(Act::SyncSignedIn), post(pages::sync::manual)),
         get_("/accounts/{account}/users", Account(Act::SeeUsers), get(pages::users::page)),
+        get_("/accounts/{account}/users.csv", Account(Act::SeeUsers), get(pages::imports::export)),
+        get_(UPLOAD, Account(Act::SaveMapping), get(pages::imports::page)),
+        post_(
+            UPLOAD,
+            Account(Act::SaveMapping),
+            post(pages::imports::upload).layer(DefaultBodyLimit::max(FILE_BYTES + AROUND_A_FILE)),
+        ),
+        get_("/accounts/{account}/imports/{import}", Account(Act::SaveMapping), get(pages::imports::preview)),
+        post_(
+            "/accounts/{account}/imports/{import}",
+            Account(Act::SaveMapping),
+            post(pages::imports::confirm),
+        ),
         get_("/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(pages::user::page)),
         post_("/accounts/{account}/users/{user}/sync", Account(Act::SyncStored), post(pages::user::sync)),
         get_(
@@ -157,6 +205,32 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/api/v1/fleet/detector", Person(Act::SeeDetector), get(api::detector::log)),
         post_("/api/v1/fleet/pause", Person(Act::Pause), post(api::pauses::fleet)),
         post_("/api/v1/accounts/{account}/pause", Account(Act::Pause), post(api::pauses::account)),
+        post_("/api/v1/accounts", Person(Act::CreateAccount), post(api::provider::create)),
+        get_(
+            "/api/v1/accounts/{account}/administration",
+            Account(Act::SeeAdministration),
+            get(api::provider::read),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/licences",
+            Account(Act::SetLicences),
+            post(api::provider::licences),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/source",
+            Account(Act::BindSource),
+            post(api::provider::source),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/invitation",
+            Account(Act::InviteAdmin),
+            post(api::provider::invite),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/administration/removal",
+            Account(Act::RemoveIntegration),
+            post(api::provider::remove),
+        ),
         get_("/api/v1/accounts/{account}", Account(Act::SeeOverview), get(api::accounts::one)),
         get_("/api/v1/accounts/{account}/jobs", Account(Act::SeeJobs), get(api::jobs::list)),
         get_("/api/v1/accounts/{account}/jobs/{job}", Account(Act::SeeJobs), get(api::jobs::one)),
@@ -194,6 +268,22 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/api/v1/accounts/{account}/settings", Account(Act::SaveSettings), post(api::settings::save)),
         post_("/api/v1/accounts/{account}/syncs", Account(Act::SyncStored), post(api::syncs::ask)),
         get_("/api/v1/accounts/{account}/users", Account(Act::SeeUsers), get(api::users::list)),
+        get_("/api/v1/accounts/{account}/users.csv", Account(Act::SeeUsers), get(api::imports::export)),
+        post_(
+            "/api/v1/accounts/{account}/imports",
+            Account(Act::SaveMapping),
+            post(api::imports::upload).layer(DefaultBodyLimit::max(FILE_BYTES)),
+        ),
+        get_(
+            "/api/v1/accounts/{account}/imports/{import}",
+            Account(Act::SaveMapping),
+            get(api::imports::preview),
+        ),
+        post_(
+            "/api/v1/accounts/{account}/imports/{import}",
+            Account(Act::SaveMapping),
+            post(api::imports::confirm),
+        ),
         get_("/api/v1/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(api::users::one)),
         post_(
             "/api/v1/accounts/{account}/users/{user}/mapping",

@@ -165,8 +165,11 @@ pub(crate) async fn save(
     }
     checked(app, &new)?;
     let facts = overview::stand(&mut tx, &[account], now).await?;
-    let healthy = facts.first().ok_or(Fault::NotFound)?.facts.healthy;
-    let connects = new.auto_sync && !old.auto_sync && !healthy;
+    let facts = facts.first().ok_or(Fault::NotFound)?.facts;
+    let connects = new.auto_sync && !old.auto_sync && !facts.healthy;
+    if connects && !facts.bound {
+        return Err(Fault::PbxFirst);
+    }
     if connects && app.microsoft.is_none() {
         return Err(Fault::SignInOff);
     }

@@ -8,6 +8,8 @@ use tandem_domain::window::Timing;
 use time::Duration;
 use url::Url;
 
+use crate::embed::EmbedSettings;
+
 /// Where the portal listens, and how it is seen from outside.
 #[derive(Clone, Debug)]
 pub struct PortalSettings {
@@ -19,6 +21,8 @@ pub struct PortalSettings {
     pub claims: ClaimRules,
     /// Windows of accounts.
     pub windows: Windows,
+    /// The page for the PBX's own pages; none where they show none.
+    pub embed: Option<EmbedSettings>,
 }
 
 /// What the whole installation says about windows.

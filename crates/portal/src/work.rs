@@ -2,6 +2,8 @@
 
 pub(crate) mod detector;
 pub(crate) mod fleet;
+pub(crate) mod imports;
+pub(crate) mod provider;
 pub(crate) mod users;
 
 use aws_lc_rs::digest;

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod jobs;
+pub mod provider;
 pub mod requests;
 pub mod save;
 pub mod server;

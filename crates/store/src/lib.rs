@@ -56,6 +56,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
         admin::accounts::STATEMENTS,
         admin::jobs::STATEMENTS,
+        admin::provider::STATEMENTS,
         admin::requests::STATEMENTS,
         admin::save::STATEMENTS,
         admin::server::STATEMENTS,
@@ -93,6 +94,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         portal::explain::STATEMENTS,
         portal::fleet::STATEMENTS,
         portal::idempotency::STATEMENTS,
+        portal::imports::STATEMENTS,
         portal::overview::STATEMENTS,
         portal::pause::STATEMENTS,
         portal::people::STATEMENTS,

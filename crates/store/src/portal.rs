@@ -7,6 +7,7 @@ pub mod detector;
 pub mod explain;
 pub mod fleet;
 pub mod idempotency;
+pub mod imports;
 pub mod overview;
 pub mod pause;
 pub mod people;

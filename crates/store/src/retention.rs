@@ -1,4 +1,4 @@
-//! Letting go of what the log keeps: jobs, plans, previews and intents that nothing asks for any more.
+//! Letting go of what the log keeps: jobs, plans, previews, uploaded files and intents that nothing asks for any more.
 
 use crate::sql::statements;
 use crate::{Store, StoreError};
@@ -23,6 +23,9 @@ statements! {
     /// Questions whose answer nobody has read.
     LOOKS = "delete from sync.looks where look_id in
                (select look_id from sync.looks where created_at < now() - least(make_interval(days => $1), interval '1 day') limit 5000)";
+    /// Uploaded files that can be saved no more.
+    IMPORTS = "delete from admin.imports where import_id in
+                 (select import_id from admin.imports where expires_at < now() - interval '1 hour' limit 5000)";
 }
 
 /// Deletes a portion of what is older than `days`; returns how many rows went.
@@ -31,13 +34,11 @@ statements! {
 /// [`StoreError`].
 pub async fn prune(store: &Store, days: i32) -> Result<u64, StoreError> {
     let mut gone = 0;
+    let failed = |source| StoreError::of("retention.prune", source);
     for statement in [JOBS, RUNS, INTENTS, PREVIEWS, LOOKS] {
-        let done = sqlx::query(statement)
-            .bind(days)
-            .execute(store.pool())
-            .await
-            .map_err(|source| StoreError::of("retention.prune", source))?;
+        let done = sqlx::query(statement).bind(days).execute(store.pool()).await.map_err(failed)?;
         gone += done.rows_affected();
     }
+    gone += sqlx::query(IMPORTS).execute(store.pool()).await.map_err(failed)?.rows_affected();
     Ok(gone)
 }

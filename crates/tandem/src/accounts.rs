@@ -12,6 +12,7 @@ mod connect;
 mod coverage;
 mod diff;
 mod disconnect;
+mod embed_link;
 mod file;
 mod ledger;
 mod resolve;
@@ -58,6 +59,8 @@ pub(crate) enum AccountsCommand {
     Connect(connect::ConnectArgs),
     /// Forget the tenant of an account, once nothing of ours stands there any more
     Disconnect(disconnect::DisconnectArgs),
+    /// Print a signed address of an account's page for the PBX's own pages
+    EmbedLink(embed_link::EmbedLinkArgs),
     /// List the accounts
     List {
         /// How to print
@@ -116,6 +119,7 @@ pub(crate) async fn run(command: AccountsCommand, config: &Config) -> anyhow::Re
         AccountsCommand::AppCredential(command) => Box::pin(app_credential::run(&operator, command)).await?,
         AccountsCommand::Connect(args) => return Box::pin(connect::run(&operator, args)).await,
         AccountsCommand::Disconnect(args) => Box::pin(disconnect::run(&operator, args)).await?,
+        AccountsCommand::EmbedLink(args) => embed_link::run(&operator, &args).await?,
         AccountsCommand::List { output } => show::list(&operator, output).await?,
         AccountsCommand::Show { name, output } => show::show(&operator, &name, output).await?,
         AccountsCommand::Users(args) => users::users(&operator, args).await?,

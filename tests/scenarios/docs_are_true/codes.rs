@@ -18,6 +18,8 @@ const VAULT: &str = include_str!("../../../crates/vault/src/error.rs");
 const FAULTS: &str = include_str!("../../../crates/consent/src/fault.rs");
 const PORTAL: &str = include_str!("../../../crates/portal/src/fault.rs");
 const PORTAL_MAPPING: &str = include_str!("../../../crates/portal/src/fault/mapping.rs");
+const PORTAL_FILES: &str = include_str!("../../../crates/portal/src/sheet/flaw.rs");
+const PORTAL_ROWS: &str = include_str!("../../../crates/portal/src/sheet/verdict.rs");
 const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
 const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
@@ -50,6 +52,8 @@ fn every_code_is_explained() {
         FAULTS,
         PORTAL,
         PORTAL_MAPPING,
+        PORTAL_FILES,
+        PORTAL_ROWS,
         ID_TOKENS,
         PROOFS,
     ]

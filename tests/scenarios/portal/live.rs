@@ -1,7 +1,7 @@
 //! Parts of pages that are fetched anew when something changed.
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Method, Response};
+use reqwest::Response;
 use tandem_tests::Page;
 use url::Url;
 
@@ -32,7 +32,7 @@ async fn a_stream_says_when_the_overview_changed_and_nothing_else() -> Result<()
     world.tester.all_roles().await?;
     let mut browser = world.sign_in("gale").await?;
     let page = browser.go(&world.page("/accounts/account1")).await?;
-    let mut stream = browser.open(Method::GET, &stream_of(&page)?, &[]).await?;
+    let mut stream = browser.open(&stream_of(&page)?).await?;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     world.tester.save(&world.first, &[(1, Some("+12125550101"))]).await?;
     hear(&mut stream, "changed").await?;
@@ -52,7 +52,7 @@ async fn the_stream_of_a_job_ends_when_nothing_of_it_changes_any_more() -> Resul
         sqlx::query_scalar("select job_id from log.jobs").fetch_one(&world.tester.admin).await?;
     let mut browser = world.sign_in("gale").await?;
     let events = world.page(&format!("/accounts/account1/jobs/{job}/events?seen=long-ago"));
-    let mut stream = browser.open(Method::GET, &events, &[]).await?;
+    let mut stream = browser.open(&events).await?;
     hear(&mut stream, "ended").await?;
     assert_eq!(stream.chunk().await?, None);
     let page = browser.go(&world.page(&format!("/accounts/account1/jobs/{job}"))).await?;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_domain::roles::Role;
 use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
-use tandem_portal::{ClaimRules, Parts, PortalSettings, Windows};
+use tandem_portal::{ClaimRules, EmbedSettings, Parts, PortalSettings, Windows};
 use tandem_runtime::{Clock, Ctx, Ids, TestClock};
 use tandem_store::Login;
 use tandem_tests::{Account, Browser, Page, Tester};
@@ -23,6 +23,9 @@ pub(crate) const PEOPLE: [(&str, Option<Role>); 6] = [
     // of the second account alone
     ("zoe", None),
 ];
+
+/// What the PBX's own pages sign with.
+pub(crate) const EMBED_KEY: &str = "a-key-of-tests-with-more-than-32-characters";
 
 pub(crate) struct World {
     pub(crate) tester: Tester,
@@ -81,6 +84,7 @@ impl World {
         let parts = Parts {
             store: tester.store(Login::Portal),
             fleet: tester.store(Login::PortalFleet),
+            operators: tester.store(Login::PortalProvider),
             microsoft: Some(SignIn::new(SignInConfig {
                 authority: microsoft.clone(),
                 graph: microsoft.clone(),
@@ -110,7 +114,18 @@ impl World {
         .into();
         let claims = ClaimRules { role: "role".to_owned(), account: "accounts".to_owned(), roles };
         let windows = Windows { usual: tester.timing, longest: time::Duration::minutes(6) };
-        let settings = PortalSettings { listen: listener.local_addr()?, base: base.clone(), claims, windows };
+        let embed = EmbedSettings {
+            key: EMBED_KEY.to_owned().into(),
+            origins: vec![Url::parse("https://voice.provider.example")?],
+            max_life: time::Duration::minutes(10),
+        };
+        let settings = PortalSettings {
+            listen: listener.local_addr()?,
+            base: base.clone(),
+            claims,
+            windows,
+            embed: Some(embed),
+        };
         let hand = TestClock::at(Clock::system().now());
         let router = tandem_portal::router(&Ctx::quiet(hand.clock(), Ids::random()), parts, &settings);
         tokio::spawn(async move { axum::serve(listener, router).await });

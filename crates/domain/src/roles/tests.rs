@@ -42,7 +42,15 @@ fn e14_only_the_global_admin_switches_auto_sync() {
 
 #[test]
 fn a25_e28_licences_removal_and_the_troubleshooting_switch_are_the_providers() {
-    for act in [Act::SetLicences, Act::RemoveIntegration, Act::SwitchTroubleshooting] {
+    for act in [
+        Act::CreateAccount,
+        Act::SeeAdministration,
+        Act::BindSource,
+        Act::InviteAdmin,
+        Act::SetLicences,
+        Act::RemoveIntegration,
+        Act::SwitchTroubleshooting,
+    ] {
         assert_eq!(who(act), [Operator], "{act}");
     }
     assert_eq!(Field::Licences.saved_by(), [Operator]);

@@ -22,7 +22,7 @@ pub(crate) enum MappingFault {
 }
 
 impl MappingFault {
-    pub(super) fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::NoLicence => "no_licence_free",
             Self::LicenceLeaving => "licence_still_leaving",
@@ -33,7 +33,7 @@ impl MappingFault {
         }
     }
 
-    pub(super) fn happened(self) -> String {
+    pub(crate) fn happened(self) -> String {
         match self {
             Self::NoLicence => "Every integration licence is in use.".into(),
             Self::LicenceLeaving => {
@@ -47,7 +47,7 @@ impl MappingFault {
         }
     }
 
-    pub(super) fn todo(self) -> &'static str {
+    pub(crate) fn todo(self) -> &'static str {
         match self {
             Self::NoLicence => "Take one from somebody else, or ask your provider for more.",
             Self::LicenceLeaving => "Wait for the next sync, or have one started, and save again.",

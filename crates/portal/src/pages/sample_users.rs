@@ -16,7 +16,7 @@ use tandem_store::portal::users::{Proposal, UserRow, Wait};
 use uuid::Uuid;
 
 use super::samples::{NOW, job_row, layout};
-use super::{mapping, user, users};
+use super::{imports, mapping, user, users};
 use crate::work::users::Explained;
 
 const OID: ObjectId = ObjectId(Uuid::from_u128(7));
@@ -144,7 +144,39 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         rows: rows.iter().map(mapping::Proposed::of).collect(),
         version: "version".to_owned(),
     };
+    let import = |stands: imports::Shown| imports::PreviewPage {
+        layout: layout(text),
+        name: "alpha".to_owned(),
+        import: OID.to_string(),
+        stands,
+    };
+    let row = |problem| imports::Row {
+        line: 2,
+        user: text.to_owned(),
+        what: "add",
+        before: text.to_owned(),
+        after: text.to_owned(),
+        problem,
+    };
+    let file = |spoilt: bool| imports::Preview {
+        version: "version".to_owned(),
+        until: text.to_owned(),
+        counts: vec![("add", 1), ("bad", 1)],
+        bad: usize::from(spoilt),
+        changes: 1,
+        removals: 7,
+        held: true,
+        licences: spoilt.then(|| (text.to_owned(), "Ask.")),
+        clean: !spoilt,
+        rows: vec![row(None), row(spoilt.then(|| ("code", text.to_owned(), "Mend it.")))],
+        next: Some(200),
+    };
+    let upload = imports::ImportPage { layout: layout(text), name: "alpha".to_owned() };
     let rendered = [
+        ("import", upload.render()),
+        ("import preview", import(imports::Shown::Waits(Box::new(file(false)))).render()),
+        ("import spoilt", import(imports::Shown::Waits(Box::new(file(true)))).render()),
+        ("import saved", import(imports::Shown::Saved(text.to_owned(), 3)).render()),
         ("users", list(&vec![user_row(text); 50], true).render()),
         ("users empty", list(&[], false).render()),
         ("users of a contributor", list(&[bare_row(text)], false).render()),

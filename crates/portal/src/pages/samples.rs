@@ -22,7 +22,7 @@ use super::pause::PauseForm;
 use super::sample_plans::{contributor, held_list, inside, plan, preview, versioned, windows};
 use super::{
     InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_fleet,
-    sample_users, settings, sign_in,
+    sample_provider, sample_users, settings, sign_in,
 };
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -287,7 +287,8 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("replay of a manual one", replay(false).render()),
     ];
     let rendered = rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string())));
-    rendered.into_iter().chain(sample_users::pages(text)).chain(sample_fleet::pages(text)).collect()
+    let more = [sample_users::pages(text), sample_fleet::pages(text), sample_provider::pages(text)];
+    rendered.into_iter().chain(more.into_iter().flatten()).collect()
 }
 
 #[test]
@@ -320,8 +321,12 @@ fn b29_no_text_of_anybody_breaks_out_of_a_page() {
 
 #[test]
 fn every_template_is_among_the_samples() {
-    let source =
-        concat!(include_str!("samples.rs"), include_str!("sample_users.rs"), include_str!("sample_fleet.rs"));
+    let source = concat!(
+        include_str!("samples.rs"),
+        include_str!("sample_users.rs"),
+        include_str!("sample_fleet.rs"),
+        include_str!("sample_provider.rs")
+    );
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -50,7 +50,7 @@ pub(crate) fn version(mapping: Option<&Mapping>) -> String {
 }
 
 /// What this person's roles do not see is left out.
-fn seen(inside: &InAccount, row: UserRow) -> UserRow {
+pub(super) fn seen(inside: &InAccount, row: UserRow) -> UserRow {
     if inside.roles.sees(Field::Mapping) {
         return row;
     }
@@ -146,7 +146,9 @@ pub(crate) async fn save(
         room(licences, 1)?;
     }
     let now_is = version(new.as_ref());
-    put(app, inside, tx, &[Save { user, old: row.mapping.as_ref(), new: new.as_ref(), after }]).await?;
+    let save = Save { user, old: row.mapping.as_ref(), new: new.as_ref(), after };
+    put(app, inside, &mut tx, &[save]).await?;
+    tx.commit().await.map_err(MappingFault::of)?;
     Ok(now_is)
 }
 
@@ -175,15 +177,16 @@ async fn eligible(tx: &mut Tx, inside: &InAccount, user: &PbxUserId, oid: Object
 }
 
 /// One mapping that becomes another.
-struct Save<'a> {
-    user: &'a PbxUserId,
-    old: Option<&'a Mapping>,
-    new: Option<&'a Mapping>,
+pub(super) struct Save<'a> {
+    pub(super) user: &'a PbxUserId,
+    pub(super) old: Option<&'a Mapping>,
+    pub(super) new: Option<&'a Mapping>,
     /// The new one in words.
-    after: String,
+    pub(super) after: String,
 }
 
-async fn put(app: &App, inside: &InAccount, mut tx: Tx, saves: &[Save<'_>]) -> Result<(), Fault> {
+/// Saves mappings with their changes, announcements and audit records; the caller has the lock and commits.
+pub(super) async fn put(app: &App, inside: &InAccount, tx: &mut Tx, saves: &[Save<'_>]) -> Result<(), Fault> {
     let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
     let differ = |save: &&Save<'_>| save.old != save.new;
     let saves: Vec<&Save<'_>> = saves.iter().filter(differ).collect();
@@ -191,22 +194,22 @@ async fn put(app: &App, inside: &InAccount, mut tx: Tx, saves: &[Save<'_>]) -> R
         saves.iter().filter(|save| save.old.is_some()).map(|save| save.user).collect();
     let new: Vec<(&PbxUserId, &Mapping)> =
         saves.iter().filter_map(|save| Some((save.user, save.new?))).collect();
-    put_mappings(&mut tx, account, &away, &new).await.map_err(MappingFault::of)?;
+    put_mappings(tx, account, &away, &new).await.map_err(MappingFault::of)?;
     let changes: Vec<_> = saves
         .iter()
         .filter_map(|save| mapping_change(account, save.user, (save.old, save.new), now))
         .collect();
-    let recorded = change::record(&mut tx, &format!("portal {}", visitor.name), &changes).await?;
+    let recorded = change::record(tx, &format!("portal {}", visitor.name), &changes).await?;
     let Some(recorded) = recorded.first() else { return Ok(()) };
     let users: Vec<PbxUserId> = changes.iter().filter_map(|change| change.user.clone()).collect();
     let announced = app.announcer.changed(account, recorded.generation, &users, now, now);
-    outbox::put(&mut tx, &announced?).await?;
-    for save in &saves {
-        let record = of(visitor, account, Act::SaveMapping, now, save.user.as_str(), &save.after, true);
-        audit::append(&mut tx, &record).await?;
-    }
-    tx.commit().await.map_err(MappingFault::of)?;
-    tracing::info!(%account, generation = recorded.generation, "mappings were saved in the portal");
+    outbox::put(tx, &announced?).await?;
+    let records: Vec<audit::Entry<'_>> = saves
+        .iter()
+        .map(|save| of(visitor, account, Act::SaveMapping, now, save.user.as_str(), &save.after, true))
+        .collect();
+    audit::append_all(tx, account, &records).await?;
+    tracing::info!(%account, generation = recorded.generation, "mappings are being saved in the portal");
     Ok(())
 }
 
@@ -251,6 +254,7 @@ pub(crate) async fn accept(app: &App, inside: &InAccount, from: &str) -> Result<
             after: format!("{} ({})", one.upn, mapping.service.as_str()),
         })
         .collect();
-    put(app, inside, tx, &saves).await?;
+    put(app, inside, &mut tx, &saves).await?;
+    tx.commit().await.map_err(MappingFault::of)?;
     Ok(found.len())
 }

@@ -117,6 +117,9 @@ pub fn needed_tables(login: Login) -> &'static [&'static str] {
         Login::SyncLog => &["queue.events", "log.jobs", "log.steps", "log.rollups"],
         Login::Portal => &["admin.accounts", "admin.mappings", "admin.sessions", "admin.people", "log.jobs"],
         Login::PortalFleet => &["admin.accounts", "admin.memberships", "vault.authorizations", "queue.jobs"],
+        Login::PortalProvider => {
+            &["admin.accounts", "admin.invitations", "pbx.bindings", "vault.authorizations", "sync.standing"]
+        }
         Login::Operator => {
             &["admin.accounts", "admin.mappings", "vault.authorizations", "log.jobs", "pbx.sources"]
         }

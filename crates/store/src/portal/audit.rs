@@ -15,9 +15,10 @@ statements! {
     BEGIN = "insert into admin.audit_heads (account_id, number, hash) values ($1, 0, $2) on conflict do nothing";
     /// The head of a chain, locked.
     HEAD = "select number, hash from admin.audit_heads where account_id = $1 for update";
-    /// One more record.
+    /// Further records.
     APPEND = "insert into admin.audit (account_id, number, at, person_id, name, act, outcome, subject, reason, hash)
-              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+              select $1, * from unnest($2::bigint[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                                       $9::text[], $10::bytea[])";
     /// The head moves on.
     MOVE = "update admin.audit_heads set number = $2, hash = $3 where account_id = $1";
     /// Heads of all chains that the reader may see.
@@ -55,30 +56,55 @@ pub struct Entry<'a> {
 /// # Errors
 /// [`StoreError`].
 pub async fn append(tx: &mut Tx, entry: &Entry<'_>) -> Result<(), StoreError> {
+    append_all(tx, entry.account, std::slice::from_ref(entry)).await
+}
+
+/// Appends records of one chain in the transaction of what they tell about.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn append_all(tx: &mut Tx, account: AccountId, entries: &[Entry<'_>]) -> Result<(), StoreError> {
     let (failed, work) = (tx.failed(), tx.work());
-    let account = entry.account.0;
-    let query = sqlx::query(BEGIN).bind(account).bind(GENESIS.as_slice());
+    let query = sqlx::query(BEGIN).bind(account.0).bind(GENESIS.as_slice());
     query.execute(&mut **tx).await.map_err(&failed)?;
-    let head = sqlx::query(HEAD).bind(account).fetch_one(&mut **tx).await.map_err(&failed)?;
+    let head = sqlx::query(HEAD).bind(account.0).fetch_one(&mut **tx).await.map_err(&failed)?;
     let before: Vec<u8> = head.get("hash");
     let column = "admin.audit_heads.hash";
-    let before: Hash = before.try_into().map_err(|_| StoreError::Inconsistent { work, column })?;
-    let record = Record {
-        account: entry.account,
-        number: head.get::<i64, _>("number") + 1,
-        at: entry.at,
-        person: entry.person,
-        name: entry.name.to_owned(),
-        act: entry.act.to_owned(),
-        outcome: if entry.allowed { "allowed" } else { "refused" }.to_owned(),
-        subject: entry.subject.to_owned(),
-        reason: entry.reason.to_owned(),
-    };
-    let hash = record.hash(&before);
-    let query = sqlx::query(APPEND).bind(account).bind(record.number).bind(record.at).bind(record.person);
-    let query = query.bind(record.name).bind(record.act).bind(record.outcome).bind(record.subject);
-    query.bind(record.reason).bind(hash.as_slice()).execute(&mut **tx).await.map_err(&failed)?;
-    let query = sqlx::query(MOVE).bind(account).bind(record.number).bind(hash.as_slice());
+    let mut hash: Hash = before.try_into().map_err(|_| StoreError::Inconsistent { work, column })?;
+    let mut records = Vec::with_capacity(entries.len());
+    for (entry, number) in entries.iter().zip(head.get::<i64, _>("number") + 1..) {
+        let record = Record {
+            account,
+            number,
+            at: entry.at,
+            person: entry.person,
+            name: entry.name.to_owned(),
+            act: entry.act.to_owned(),
+            outcome: if entry.allowed { "allowed" } else { "refused" }.to_owned(),
+            subject: entry.subject.to_owned(),
+            reason: entry.reason.to_owned(),
+        };
+        hash = record.hash(&hash);
+        records.push((record, hash));
+    }
+    let Some((last, _)) = records.last() else { return Ok(()) };
+    let text =
+        |of: fn(&Record) -> &str| -> Vec<&str> { records.iter().map(|(record, _)| of(record)).collect() };
+    sqlx::query(APPEND)
+        .bind(account.0)
+        .bind(records.iter().map(|(record, _)| record.number).collect::<Vec<_>>())
+        .bind(records.iter().map(|(record, _)| record.at).collect::<Vec<_>>())
+        .bind(records.iter().map(|(record, _)| record.person).collect::<Vec<_>>())
+        .bind(text(|record| &record.name))
+        .bind(text(|record| &record.act))
+        .bind(text(|record| &record.outcome))
+        .bind(text(|record| &record.subject))
+        .bind(text(|record| &record.reason))
+        .bind(records.iter().map(|(_, hash)| hash.as_slice()).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .map_err(&failed)?;
+    let query = sqlx::query(MOVE).bind(account.0).bind(last.number).bind(hash.as_slice());
     query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }

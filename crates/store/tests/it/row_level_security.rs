@@ -20,6 +20,15 @@ const ROWS: &[(&str, &str)] = &[
     ("admin.mappings", "(account_id, pbx_user_id, microsoft_user, service) values ({a}, '101', {u}, 'voice')"),
     ("admin.policy_rules", "(account_id, position, rule) values ({a}, 0, '{}')"),
     ("admin.requests", "(request_id, account_id, kind, scope, person) values ({u}, {a}, 'sync', 'all', 'test')"),
+    (
+        "admin.invitations",
+        "(link_hash, account_id, invited, invited_by, expires_at) values (sha256(({u})::text::bytea), {a}, 'i', 't', now())",
+    ),
+    (
+        "admin.imports",
+        "(import_id, account_id, person_id, digest, lines, created_at, expires_at)
+         values ({u}, {a}, {u}, sha256(({u})::text::bytea), '[]', now(), now() + interval '1 h')",
+    ),
     ("pbx.bindings", "(source, account_key, account_id) values ('pbx', 'key-{n}', {a})"),
     ("pbx.profiles", "(account_id, pbx_user_id, source, profile, digest) values ({a}, '101', 'pbx', '{}', 1)"),
     ("pbx.spool", "(source, run, seq, account_id, pbx_user_id) values ('pbx', {u}, 1, {a}, '101')"),

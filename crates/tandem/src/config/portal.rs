@@ -9,12 +9,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tandem_domain::roles::Role;
 use tandem_graph::IssuerConfig;
-use tandem_portal::{ClaimRules, PortalSettings, Windows};
+use tandem_portal::{ClaimRules, EmbedSettings, LONGEST_LIFE, PortalSettings, SHORTEST_KEY, Windows};
 use tandem_runtime::chain;
-use tandem_runtime::config::{ConfigErrors, secret_file};
+use tandem_runtime::config::{ConfigErrors, duration, secret_file};
 use url::{Host, Url};
 
-use super::resolve_some;
+use super::{resolve, resolve_some};
 
 /// Section `portal`.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,11 +23,26 @@ pub(crate) struct PortalSection {
     listen: SocketAddr,
     base: Option<Url>,
     provider: Option<ProviderSection>,
+    embed: Option<EmbedSection>,
+}
+
+/// Section `portal.embed`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EmbedSection {
+    key_file: PathBuf,
+    origins: Vec<Url>,
+    #[serde(with = "duration", default = "max_life")]
+    max_life: Duration,
+}
+
+fn max_life() -> Duration {
+    Duration::from_secs(600)
 }
 
 impl Default for PortalSection {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9460)), base: None, provider: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9460)), base: None, provider: None, embed: None }
     }
 }
 
@@ -60,6 +75,27 @@ fn local(url: &Url) -> bool {
     }
 }
 
+impl EmbedSection {
+    fn check(&mut self, folder: &Path, errors: &mut ConfigErrors) {
+        resolve(folder, &mut self.key_file);
+        let hint = "https://voice.provider.example, without a path";
+        if self.origins.is_empty() {
+            errors.push_hint("portal.embed.origins", "are none", hint);
+        }
+        for origin in &self.origins {
+            let scheme = origin.scheme() == "https" || (origin.scheme() == "http" && local(origin));
+            let bare = origin.path() == "/" && origin.query().is_none() && origin.fragment().is_none();
+            if !scheme || !bare || !origin.username().is_empty() || origin.password().is_some() {
+                errors.push_hint("portal.embed.origins", format!("{origin} is no origin of a site"), hint);
+            }
+        }
+        let most = Duration::try_from(LONGEST_LIFE).unwrap_or_default();
+        if self.max_life.is_zero() || self.max_life > most {
+            errors.push("portal.embed.max_life", "is not between 1s and 1h");
+        }
+    }
+}
+
 impl PortalSection {
     pub(super) fn check(&mut self, folder: &Path, errors: &mut ConfigErrors) {
         let hint = "https://portal.example; http is for this machine only";
@@ -71,6 +107,9 @@ impl PortalSection {
                     errors.push_hint("portal.base", "is no address of a site, without a path", hint);
                 }
             }
+        }
+        if let Some(embed) = &mut self.embed {
+            embed.check(folder, errors);
         }
         let Some(provider) = &mut self.provider else { return };
         resolve_some(folder, &mut provider.client_secret_file);
@@ -102,7 +141,8 @@ impl PortalSection {
     }
 
     /// Where it listens and how it is seen.
-    pub(crate) fn settings(&self, windows: Windows) -> Option<PortalSettings> {
+    pub(crate) fn settings(&self, windows: Windows, errors: &mut ConfigErrors) -> Option<PortalSettings> {
+        let embed = self.embed(errors);
         let provider = self.provider.as_ref();
         let claims = provider.map_or_else(ClaimRules::default, |provider| ClaimRules {
             role: provider.role_claim.clone(),
@@ -113,7 +153,27 @@ impl PortalSection {
                 .filter_map(|(text, role)| Some((text.clone(), Role::parse(role)?)))
                 .collect(),
         });
-        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows })
+        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows, embed })
+    }
+
+    /// As people see it.
+    pub(crate) fn base(&self) -> Option<&Url> {
+        self.base.as_ref()
+    }
+
+    /// The page for the PBX's own pages, its key read.
+    pub(crate) fn embed(&self, errors: &mut ConfigErrors) -> Option<EmbedSettings> {
+        let embed = self.embed.as_ref()?;
+        let read = secret_file(&embed.key_file);
+        let key = read.map_err(|error| errors.push("portal.embed.key_file", chain(&error))).ok()?;
+        let key = key.expose_secret().trim();
+        if key.chars().count() < SHORTEST_KEY {
+            let hint = "openssl rand -base64 48";
+            errors.push_hint("portal.embed.key_file", "holds fewer than 32 characters", hint);
+            return None;
+        }
+        let (key, origins) = (SecretString::from(key.to_owned()), embed.origins.clone());
+        Some(EmbedSettings { key, origins, max_life: embed.max_life.try_into().ok()? })
     }
 
     /// The provider's issuer, its secret read.

@@ -97,3 +97,22 @@ fn relative_paths_start_at_the_file() {
     assert_eq!(sources[1].url_file, Path::new("/run/b.url"));
     assert_eq!(sources[1].mapping, "fusionpbx");
 }
+
+#[test]
+fn a_page_for_the_pbx_names_origins_and_lives_shortly() {
+    let text = |embed: &str| {
+        format!(
+            "{GOOD}[portal]\nbase = \"https://portal.example\"\n[portal.embed]\nkey_file = \"k\"\n{embed}"
+        )
+    };
+    assert!(parse(&text("origins = [\"https://voice.example\"]\n")).is_ok());
+    for (embed, problem) in [
+        ("origins = []\n", "portal.embed.origins: are none"),
+        ("origins = [\"https://voice.example/page\"]\n", "is no origin of a site"),
+        ("origins = [\"http://voice.example\"]\n", "is no origin of a site"),
+        ("origins = [\"https://voice.example\"]\nmax_life = \"2h\"\n", "portal.embed.max_life"),
+    ] {
+        let told = told(&text(embed));
+        assert!(told.len() == 1 && told[0].contains(problem), "{embed}: {told:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! The portal as one of the roles: its two logins, the issuers, and where it listens.
+//! The portal as one of the roles: its three logins, the issuers, and where it listens.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ pub(super) struct PortalPrepared {
     settings: PortalSettings,
     database: DbConfig,
     fleet: SecretString,
+    operators: SecretString,
     microsoft: Option<SignInConfig>,
     provider: Option<IssuerConfig>,
     app: String,
@@ -45,9 +46,10 @@ impl PortalPrepared {
         let longest = time::Duration::try_from(longest_max_wait(config)).ok()?;
         let windows = Windows { usual: config.debouncer.timing, longest };
         Some(Self {
-            settings: section.settings(windows)?,
+            settings: section.settings(windows, errors)?,
             database: config.database.config(),
             fleet: config.database.password(Login::PortalFleet, errors)?,
+            operators: config.database.password(Login::PortalProvider, errors)?,
             microsoft,
             provider,
             app: config.microsoft.as_ref().map(|microsoft| microsoft.client_id.clone()).unwrap_or_default(),
@@ -62,6 +64,7 @@ impl PortalPrepared {
         let parts = Parts {
             store,
             fleet: Store::connect(&self.database, Login::PortalFleet, &self.fleet),
+            operators: Store::connect(&self.database, Login::PortalProvider, &self.operators),
             microsoft: self.microsoft.clone().map(SignIn::new).transpose()?,
             provider: self.provider.clone().map(Issuer::new).transpose()?,
             app: self.app.clone(),

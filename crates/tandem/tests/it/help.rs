@@ -20,6 +20,7 @@ fn help_texts() {
         "accounts app-credential remove",
         "accounts connect",
         "accounts disconnect",
+        "accounts embed-link",
         "accounts list",
         "accounts show",
         "accounts users",

@@ -5,6 +5,7 @@ mod commands;
 mod connect;
 mod decisions;
 mod demo;
+mod embed;
 mod help;
 mod keys;
 mod lab;

@@ -1,0 +1,312 @@
+//! What the provider's operators do to accounts: making one, licences, its PBX, inviting its Global Admin, removing the
+//! integration. Each has a reason, is recorded, and works with a login that customers' requests never use.
+
+use serde_json::{Map, Value, json};
+use tandem_consent::{NewLink, make_link_in};
+use tandem_domain::AccountId;
+use tandem_domain::roles::Act;
+use tandem_store::admin::accounts::{self, Account, Settings};
+use tandem_store::admin::provider::{self, Details, Invitation};
+use tandem_store::admin::save;
+use tandem_store::change::{ChangeKind, NewChange};
+use tandem_store::connect::Purpose;
+use tandem_store::portal::audit;
+use tandem_store::{StoreError, Tx, change, outbox, vault};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::fault::Fault;
+use crate::guard::{InAccount, Visitor, of};
+use crate::{App, acts};
+
+/// How long an invitation is good (P11).
+pub(crate) const INVITATION: Duration = Duration::hours(48);
+/// The kind of a secret that is the account's own app.
+const OWN_APP: &str = "app_credential";
+/// Users that are named when there are more than licences.
+const NAMED: usize = 10;
+
+/// One line of 1 to `most` characters.
+fn line<'a>(name: &'static str, text: &'a str, most: usize) -> Result<&'a str, Fault> {
+    let text = text.trim();
+    let odd = text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control);
+    if odd { Err(Fault::BadInput(name, "is one line, and not too long")) } else { Ok(text) }
+}
+
+/// A tenant by its id or by one of its domains.
+fn tenant(text: &str) -> Result<Option<String>, Fault> {
+    let text = text.trim().to_lowercase();
+    let label = |label: &str| {
+        let edge = label.starts_with('-') || label.ends_with('-');
+        let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        (1..=63).contains(&label.len()) && !edge && plain
+    };
+    let domain = text.len() <= 253 && text.contains('.') && text.split('.').all(label);
+    match text.as_str() {
+        "" => Ok(None),
+        _ if domain || Uuid::try_parse(&text).is_ok() => Ok(Some(text)),
+        _ => Err(Fault::BadInput("tenant", "is the id of a Microsoft tenant, or one of its domains")),
+    }
+}
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct New {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) time_zone: String,
+    /// The only tenant that it may be connected to; it may be left open until the invitation.
+    pub(crate) tenant: String,
+    pub(crate) licences: i32,
+}
+
+/// Makes an account.
+pub(crate) async fn create(app: &App, visitor: &Visitor, new: &New, reason: &str) -> Result<(), Fault> {
+    let reason = acts::reason(reason)?;
+    let name = new.name.trim();
+    let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !first || !plain || name.len() > 63 {
+        return Err(Fault::BadInput(
+            "name",
+            "is 1 to 63 of a-z, 0-9 and -, and begins with none of the last",
+        ));
+    }
+    let label = line("label", &new.label, 200)?.to_owned();
+    let details = Details {
+        time_zone: line("time_zone", &new.time_zone, 64)?.to_owned(),
+        expected_tenant: tenant(&new.tenant)?,
+    };
+    let licences = licence_count(new.licences)?;
+    let (account, now) = (AccountId(app.ids.v7(&app.clock)), app.clock.now());
+    let mut tx = app.operators.begin_for("portal.create_account", account).await?;
+    if !provider::knows_time_zone(&mut tx, &details.time_zone).await? {
+        return Err(Fault::BadInput("time_zone", "is no IANA time zone, such as Europe/Copenhagen"));
+    }
+    let taken = |error: StoreError| match error.constraint() {
+        Some("accounts_name_key") => Fault::NameTaken,
+        _ => error.into(),
+    };
+    save::create(&mut tx, account, name).await.map_err(taken)?;
+    let settings = Settings { label: label.clone(), licences, ..Settings::default() };
+    save::put_settings(&mut tx, account, &settings).await?;
+    provider::put_details(&mut tx, account, &details).await?;
+    let (time_zone, tenant) = (&details.time_zone, &details.expected_tenant);
+    let after = [
+        ("label", json!(label)),
+        ("licences", json!(licences)),
+        ("time_zone", json!(time_zone)),
+        ("expected_tenant", json!(tenant)),
+    ];
+    record(app, visitor, &mut tx, account, (Vec::new(), after.into())).await?;
+    let subject = format!("{name}, {licences} licences");
+    audit::append(&mut tx, &of(visitor, account, Act::CreateAccount, now, &subject, reason, true)).await?;
+    tx.commit().await.map_err(taken)?;
+    tracing::info!(%account, "an account was made in the portal");
+    Ok(())
+}
+
+type Fields = Vec<(&'static str, Value)>;
+
+/// Records a change of settings and announces it.
+async fn record(
+    app: &App,
+    visitor: &Visitor,
+    tx: &mut Tx,
+    account: AccountId,
+    (before, after): (Fields, Fields),
+) -> Result<(), Fault> {
+    let now = app.clock.now();
+    let map = |fields: &Fields| -> Map<String, Value> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    };
+    let change = NewChange {
+        account,
+        user: None,
+        kind: ChangeKind::Settings,
+        fields: after.iter().map(|(name, _)| *name).collect(),
+        before: (!before.is_empty()).then(|| map(&before)),
+        after: Some(map(&after)),
+        detected_at: now,
+        saved_at: Some(now),
+    };
+    for recorded in change::record(tx, &format!("operator {}", visitor.name), &[change]).await? {
+        let told = app.announcer.changed(account, recorded.generation, &[], now, now)?;
+        outbox::put(tx, &told).await?;
+    }
+    Ok(())
+}
+
+fn licence_count(count: i32) -> Result<i32, Fault> {
+    match count {
+        0..=100_000 => Ok(count),
+        _ => Err(Fault::BadInput("licences", "is a number from 0 to 100000")),
+    }
+}
+
+async fn begin(app: &App, inside: &InAccount, lock: bool) -> Result<(Tx, Account), Fault> {
+    let mut tx = app.operators.begin_for("portal.administration", inside.id()).await?;
+    let account = accounts::find(&mut tx, &inside.account.name, lock).await?.ok_or(Fault::NotFound)?;
+    Ok((tx, account))
+}
+
+/// How an account is set up at the provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Stands {
+    pub(crate) account: Account,
+    pub(crate) details: Details,
+    pub(crate) sources: Vec<String>,
+    pub(crate) invitations: Vec<Invitation>,
+    /// Microsoft users on whom something of ours stands.
+    pub(crate) standing: i64,
+}
+
+/// How an account is set up at the provider.
+pub(crate) async fn read(app: &App, inside: &InAccount) -> Result<Stands, Fault> {
+    let (mut tx, account) = begin(app, inside, false).await?;
+    let details = provider::details(&mut tx, inside.id()).await?.ok_or(Fault::NotFound)?;
+    let sources = provider::sources(&mut tx).await?;
+    let invitations = provider::invitations(&mut tx, inside.id()).await?;
+    let standing = accounts::standing(&mut tx, inside.id()).await?;
+    Ok(Stands { account, details, sources, invitations, standing })
+}
+
+/// Sets how many integration licences there are; never fewer than are in use.
+pub(crate) async fn licences(app: &App, inside: &InAccount, count: i32, reason: &str) -> Result<(), Fault> {
+    let (reason, count) = (acts::reason(reason)?, licence_count(count)?);
+    let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
+    let (mut tx, stored) = begin(app, inside, true).await?;
+    let over = stored.mappings.len().saturating_sub(usize::try_from(count).unwrap_or_default());
+    if over > 0 {
+        let limit = i64::try_from(over.min(NAMED)).unwrap_or_default();
+        let newest = provider::newest_mappings(&mut tx, account, limit).await?;
+        let names = newest.into_iter().map(|(user, name)| match name {
+            Some(name) => format!("{user} ({name})"),
+            None => user.to_string(),
+        });
+        let mut names: Vec<String> = names.collect();
+        if over > NAMED {
+            names.push(format!("and {} more", over - NAMED));
+        }
+        return Err(Fault::LicencesOver(over, names.join(", ")));
+    }
+    let old = stored.settings.licences;
+    if old != count {
+        let settings = Settings { licences: count, ..stored.settings };
+        save::put_settings(&mut tx, account, &settings).await?;
+        let side = |count: i32| vec![("licences", json!(count))];
+        record(app, visitor, &mut tx, account, (side(old), side(count))).await?;
+        let subject = format!("licences: {old} -> {count}");
+        audit::append(&mut tx, &of(visitor, account, Act::SetLicences, now, &subject, reason, true)).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Says which customer of which source the account is.
+pub(crate) async fn bind(
+    app: &App,
+    inside: &InAccount,
+    (source, key): (&str, &str),
+    reason: &str,
+) -> Result<(), Fault> {
+    let reason = acts::reason(reason)?;
+    let key = line("account_key", key, 200)?;
+    let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
+    let (mut tx, stored) = begin(app, inside, true).await?;
+    if !provider::sources(&mut tx).await?.iter().any(|known| known == source) {
+        return Err(Fault::BadInput("source", "is none of the sources that a detector has"));
+    }
+    if stored.binding.as_ref().is_some_and(|(old, known)| old == source && known == key) {
+        return Ok(());
+    }
+    save::put_binding(&mut tx, account, Some((source, key))).await.map_err(|error| {
+        match error.constraint() {
+            Some("bindings_pkey") => Fault::SourceTaken,
+            _ => error.into(),
+        }
+    })?;
+    let old = stored.binding.map_or_else(|| "none".to_owned(), |(source, key)| format!("{source}/{key}"));
+    let subject = format!("source: {old} -> {source}/{key}");
+    audit::append(&mut tx, &of(visitor, account, Act::BindSource, now, &subject, reason, true)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// An invitation with the link that is shown once: whoever sends mail gets it from here, and nothing keeps it.
+#[derive(Clone)]
+pub(crate) struct Invited {
+    pub(crate) link: String,
+    /// Name or address of who is invited.
+    pub(crate) invited: String,
+    pub(crate) tenant: String,
+    pub(crate) until: OffsetDateTime,
+}
+
+/// Invites the Global Admin to connect the expected tenant. Links of earlier are closed by it.
+pub(crate) async fn invite(
+    app: &App,
+    inside: &InAccount,
+    (invited, expected): (&str, &str),
+    reason: &str,
+) -> Result<Invited, Fault> {
+    let reason = acts::reason(reason)?;
+    let invited = line("invited", invited, 320)?;
+    let missing = Fault::BadInput("tenant", "is needed: an invitation is good for one tenant only");
+    let expected = tenant(expected)?.ok_or(missing)?;
+    if app.microsoft.is_none() {
+        return Err(Fault::SignInOff);
+    }
+    let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
+    let (mut tx, stored) = begin(app, inside, true).await?;
+    if stored.binding.is_none() {
+        return Err(Fault::PbxFirst);
+    }
+    let details = provider::details(&mut tx, account).await?.ok_or(Fault::NotFound)?;
+    provider::put_details(&mut tx, account, &Details { expected_tenant: Some(expected.clone()), ..details })
+        .await?;
+    provider::close_links(&mut tx, account).await?;
+    let new = NewLink {
+        account,
+        purpose: &Purpose::Connect,
+        expected_tenant: Some(&expected),
+        made_by: &visitor.name,
+        life: INVITATION,
+    };
+    let link = make_link_in(&mut tx, &new).await?;
+    let until = provider::put_invitation(&mut tx, account, &link.hash(), invited).await?;
+    let subject = format!("{invited}, tenant {expected}");
+    audit::append(&mut tx, &of(visitor, account, Act::InviteAdmin, now, &subject, reason, true)).await?;
+    tx.commit().await?;
+    let path = format!("connect/{}", link.text());
+    let link = app.base.join(&path).map_err(|_| Fault::Internal)?.to_string();
+    Ok(Invited { link, invited: invited.to_owned(), tenant: expected, until })
+}
+
+/// Removes the integration: nothing writes to the tenant any more, a job that runs stops before its next write, and
+/// what was recorded stays. The tenant is let go where nothing of ours stands in it, or may come to stand there.
+pub(crate) async fn remove(app: &App, inside: &InAccount, typed: &str, reason: &str) -> Result<(), Fault> {
+    let reason = acts::reason(reason)?;
+    if typed.trim() != inside.account.name {
+        return Err(Fault::BadInput("confirm", "is the short name of the account, typed"));
+    }
+    let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
+    let (mut tx, stored) = begin(app, inside, true).await?;
+    let auto_sync = stored.settings.auto_sync;
+    save::put_settings(&mut tx, account, &Settings { auto_sync: false, ..stored.settings }).await?;
+    provider::close_links(&mut tx, account).await?;
+    let standing = accounts::standing(&mut tx, account).await?;
+    provider::end_authorization(&mut tx, account, "the provider removed the integration").await?;
+    if standing == 0 && !provider::under_way(&mut tx, account).await? {
+        save::disconnect(&mut tx, account).await?;
+    }
+    vault::remove_secret(&mut tx, account, OWN_APP).await?;
+    let tenant = stored.authorization.as_ref().map(|one| json!({ "tenant": one.tenant, "state": one.state }));
+    let before = vec![("auto_sync", json!(auto_sync)), ("authorization", json!(tenant))];
+    let after = vec![("auto_sync", json!(false)), ("authorization", json!(null))];
+    record(app, visitor, &mut tx, account, (before, after)).await?;
+    let subject = format!("{standing} users keep what stands in Teams");
+    audit::append(&mut tx, &of(visitor, account, Act::RemoveIntegration, now, &subject, reason, true))
+        .await?;
+    tx.commit().await?;
+    tracing::warn!(%account, standing, "an integration was removed in the portal");
+    Ok(())
+}

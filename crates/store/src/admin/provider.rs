@@ -1,0 +1,180 @@
+//! What the provider's operators do to one account beside saving its settings.
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tandem_domain::{AccountId, PbxUserId};
+use time::OffsetDateTime;
+
+use crate::connect::SecretHash;
+use crate::sql::statements;
+use crate::{StoreError, Tx};
+
+statements! {
+    /// What is known of an account before its tenant is connected.
+    DETAILS = "select time_zone, expected_tenant from admin.accounts where account_id = $1";
+    /// Saves it.
+    PUT_DETAILS = "update admin.accounts set time_zone = $2, expected_tenant = $3, updated_at = now() where account_id = $1";
+    /// Whether the server knows a time zone.
+    TIME_ZONE = "select exists (select from pg_timezone_names where name = $1)";
+    /// Names of the sources that have ever been read or pushed to.
+    SOURCES = "select source from pbx.sources order by source";
+    /// Mappings, the newest first.
+    NEWEST = "select m.pbx_user_id, p.profile ->> 'display_name' as name
+                from admin.mappings m left join pbx.profiles p using (account_id, pbx_user_id)
+               where m.account_id = $1 order by m.created_at desc, m.pbx_user_id desc limit $2";
+    /// Nobody can begin with a link of the account any more.
+    CLOSE_LINKS = "update admin.connect_links set expires_at = now() where account_id = $1 and expires_at > now()";
+    /// Notes who was invited by a link.
+    INVITE = "insert into admin.invitations (link_hash, account_id, invited, invited_by, expires_at)
+              select link_hash, account_id, $3, made_by, expires_at from admin.connect_links where account_id = $1 and link_hash = $2
+              returning expires_at";
+    /// Invitations of an account, the newest first.
+    INVITATIONS = "select i.invited, i.invited_by, i.created_at, l.expires_at from admin.invitations i join admin.connect_links l using (link_hash)
+                    where i.account_id = $1 order by i.created_at desc limit 5";
+    /// An authorization counts no more; the tenant stays bound, since something of ours stands there.
+    END_AUTHORIZATION = "update vault.authorizations set state = 'none', detail = $2 where account_id = $1";
+    /// Whether something may stand in Teams that nobody knows of yet: a job runs, or the outcome of a write is open.
+    UNDER_WAY = "select exists (select from sync.intents where account_id = $1 and ended_at is null)
+                     or exists (select from queue.jobs where account_id = $1 and state = 'running')";
+    /// Tokens that people have handed in count no more.
+    END_TOKENS = "delete from vault.job_tokens where account_id = $1";
+}
+
+/// What is known of an account before its tenant is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// An IANA name.
+    pub time_zone: String,
+    /// The only tenant that it may be connected to: an id or a verified domain.
+    pub expected_tenant: Option<String>,
+}
+
+/// What is known of an account before its tenant is connected.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn details(tx: &mut Tx, account: AccountId) -> Result<Option<Details>, StoreError> {
+    let failed = tx.failed();
+    let row = sqlx::query(DETAILS).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
+    Ok(row
+        .map(|row| Details { time_zone: row.get("time_zone"), expected_tenant: row.get("expected_tenant") }))
+}
+
+/// Saves it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put_details(tx: &mut Tx, account: AccountId, details: &Details) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query(PUT_DETAILS).bind(account.0).bind(&details.time_zone);
+    query.bind(&details.expected_tenant).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Whether the server knows a time zone.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn knows_time_zone(tx: &mut Tx, name: &str) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar(TIME_ZONE).bind(name).fetch_one(&mut **tx).await.map_err(failed)
+}
+
+/// Names of the sources that have ever been read or pushed to.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn sources(tx: &mut Tx) -> Result<Vec<String>, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar(SOURCES).fetch_all(&mut **tx).await.map_err(failed)
+}
+
+/// The users that were mapped last, with their names.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn newest_mappings(
+    tx: &mut Tx,
+    account: AccountId,
+    limit: i64,
+) -> Result<Vec<(PbxUserId, Option<String>)>, StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query(NEWEST).bind(account.0).bind(limit);
+    let rows = query.fetch_all(&mut **tx).await.map_err(failed)?;
+    Ok(rows.iter().map(|row| (PbxUserId(row.get("pbx_user_id")), row.get("name"))).collect())
+}
+
+/// Nobody can begin with a link of the account any more; who has begun may finish.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn close_links(tx: &mut Tx, account: AccountId) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(CLOSE_LINKS).bind(account.0).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Notes who was invited by a link; gives until when it is good.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put_invitation(
+    tx: &mut Tx,
+    account: AccountId,
+    hash: &SecretHash,
+    invited: &str,
+) -> Result<OffsetDateTime, StoreError> {
+    let failed = tx.failed();
+    let query = sqlx::query_scalar(INVITE).bind(account.0).bind(hash.as_slice()).bind(invited);
+    query.fetch_one(&mut **tx).await.map_err(failed)
+}
+
+/// Somebody who was invited to connect an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Name or address.
+    pub invited: String,
+    /// Who invited.
+    pub invited_by: String,
+    /// When.
+    pub created_at: OffsetDateTime,
+    /// Until when the link is, or was, good.
+    pub expires_at: OffsetDateTime,
+}
+
+/// The last invitations of an account, the newest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn invitations(tx: &mut Tx, account: AccountId) -> Result<Vec<Invitation>, StoreError> {
+    let failed = tx.failed();
+    let rows = sqlx::query(INVITATIONS).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
+    let one = |row: &PgRow| Invitation {
+        invited: row.get("invited"),
+        invited_by: row.get("invited_by"),
+        created_at: row.get("created_at"),
+        expires_at: row.get("expires_at"),
+    };
+    Ok(rows.iter().map(one).collect())
+}
+
+/// The authorization of an account, and tokens that people have handed in, count no more: whatever writes now stops
+/// before its next write. The tenant stays bound.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end_authorization(tx: &mut Tx, account: AccountId, detail: &str) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(END_AUTHORIZATION).bind(account.0).bind(detail).execute(&mut **tx).await.map_err(&failed)?;
+    sqlx::query(END_TOKENS).bind(account.0).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Whether something may stand in Teams that nobody knows of yet: a job runs, or the outcome of a write is open.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn under_way(tx: &mut Tx, account: AccountId) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar(UNDER_WAY).bind(account.0).fetch_one(&mut **tx).await.map_err(failed)
+}
