@@ -8,6 +8,7 @@ pub mod audit;
 pub mod authorization;
 pub mod coverage;
 pub mod eligible;
+pub mod failure;
 pub mod guard;
 pub mod ids;
 pub mod job;

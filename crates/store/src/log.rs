@@ -3,10 +3,13 @@
 //! The caller locks the records of some jobs, reads the events above their numbers, and writes both back within one
 //! transaction. The lock on the record is what makes two instances, a duplicate and a replay harmless.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::types::Json;
+use tandem_domain::failure::Failure;
 use tandem_domain::{AccountId, JobId, ObjectId, PbxUserId};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
@@ -34,12 +37,13 @@ statements! {
                      linked_job = k.linked_job, queued_at = k.queued_at, due_at = k.due_at, first_change_at = k.first_change_at,
                      started_at = k.started_at, finished_at = k.finished_at, settled_at = k.settled_at,
                      from_gen = k.from_gen, to_gen = k.to_gen, counts = k.counts, error_code = k.error_code,
-                     error_text = k.error_text, fingerprint = k.fingerprint, event_number = k.event_number
+                     error_text = k.error_text, fingerprint = k.fingerprint, failures = nullif(k.failures, '{}'),
+                     event_number = k.event_number
                 from jsonb_to_recordset($1) as k (
                      job_id uuid, job_type text, scope text, state text, cause text, person text, reason text, linked_job uuid,
                      queued_at timestamptz, due_at timestamptz, first_change_at timestamptz, started_at timestamptz,
                      finished_at timestamptz, settled_at timestamptz, from_gen bigint, to_gen bigint, counts jsonb,
-                     error_code text, error_text text, fingerprint text, event_number bigint)
+                     error_code text, error_text text, fingerprint text, failures text[], event_number bigint)
                where j.job_id = k.job_id and j.event_number < k.event_number";
     /// Keeps events as steps; their data goes from table to table untouched.
     STEPS = "insert into log.steps (job_id, number, account_id, at, kind, pbx_user_id, microsoft_user, action, outcome,
@@ -51,6 +55,13 @@ statements! {
                     before text, after text, reason text, detail text, request_id text)
                join queue.events e on e.job_id = k.job_id and e.number = k.number
              on conflict do nothing";
+    /// Keeps what fingerprints stand for, in key order; one that was noted within a day is left alone.
+    FAILURES = "insert into log.failures (fingerprint, code, text)
+                select k.fingerprint, k.code, k.text from jsonb_to_recordset($1) as k (fingerprint text, code text, text text)
+                 where not exists (select from log.failures f
+                                    where f.fingerprint = k.fingerprint and f.noted_at > now() - interval '1 day')
+                 order by k.fingerprint
+                on conflict (fingerprint) do update set noted_at = now()";
     /// Counts jobs that became final, in key order.
     COUNT = "insert into log.rollups as r (account_id, hour, job_type, state, jobs)
              select k.account_id, date_trunc('hour', k.finished_at, 'UTC'), k.job_type, k.state, count(*)
@@ -70,6 +81,8 @@ statements! {
     MONTHS = "select log.make_month((date_trunc('month', now()) + make_interval(months => m))::date) from generate_series(-1, 1) as m";
     /// Makes the partitions of one month.
     MONTH = "select log.make_month($1)";
+    /// Forgets fingerprints that no record is left of.
+    FORGET = "delete from log.failures where noted_at < now() - make_interval(months => $1 + 1)";
     /// Drops the partitions whose time has come.
     DROP = "select log.drop_months((now() - make_interval(months => $1))::date, (now() - make_interval(days => $2))::date)";
 }
@@ -168,7 +181,7 @@ pub async fn events(tx: &mut Tx, records: &[JobRow], most: i64) -> Result<Vec<Ev
 }
 
 /// Writes locked records back together with the steps that changed them; `finished` are those of the records that
-/// became final by these steps and are counted.
+/// became final by these steps and are counted, `failures` what the fingerprints stand for that the steps added.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -177,10 +190,14 @@ pub async fn keep(
     records: &[JobRow],
     steps: &[NewStep],
     finished: &[&JobRow],
+    failures: &BTreeSet<Failure>,
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
     sqlx::query(UPDATE).bind(Json(records)).execute(&mut **tx).await.map_err(&failed)?;
     sqlx::query(STEPS).bind(Json(steps)).execute(&mut **tx).await.map_err(&failed)?;
+    if !failures.is_empty() {
+        sqlx::query(FAILURES).bind(Json(failures)).execute(&mut **tx).await.map_err(&failed)?;
+    }
     if !finished.is_empty() {
         sqlx::query(COUNT).bind(Json(finished)).execute(&mut **tx).await.map_err(&failed)?;
     }
@@ -241,15 +258,18 @@ pub async fn make_month(store: &Store, day: Date) -> Result<(), StoreError> {
 }
 
 /// Drops the records of months that ended more than `job_months` ago and the steps of months that ended more than
-/// `step_days` ago; returns the names of the dropped partitions.
+/// `step_days` ago, and the fingerprints that no record is left of; returns the names of the dropped partitions.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn drop_months(store: &Store, job_months: i32, step_days: i32) -> Result<Vec<String>, StoreError> {
-    sqlx::query_scalar(DROP)
+    let failed = |source| StoreError::of("log.drop_months", source);
+    let dropped = sqlx::query_scalar(DROP)
         .bind(job_months)
         .bind(step_days)
         .fetch_all(store.pool())
         .await
-        .map_err(|source| StoreError::of("log.drop_months", source))
+        .map_err(failed)?;
+    sqlx::query(FORGET).bind(job_months).execute(store.pool()).await.map_err(failed)?;
+    Ok(dropped)
 }

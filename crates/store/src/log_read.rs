@@ -111,6 +111,8 @@ pub struct JobRow {
     pub error_text: Option<String>,
     /// Fingerprint of its plan.
     pub fingerprint: Option<String>,
+    /// Fingerprints of what it and its users failed by, the first ones.
+    pub failures: Vec<String>,
     /// Events up to here are in this record.
     pub event_number: i64,
 }
@@ -140,6 +142,7 @@ impl JobRow {
             error_code: row.get("error_code"),
             error_text: row.get("error_text"),
             fingerprint: row.get("fingerprint"),
+            failures: row.get::<Option<_>, _>("failures").unwrap_or_default(),
             event_number: row.get("event_number"),
         })
     }

@@ -1,6 +1,7 @@
 //! What an event does to the record of its job, and what it says as a step. Pure.
 
 use serde_json::Value;
+use tandem_domain::failure::{Failure, MOST_OF_A_JOB};
 use tandem_domain::job::{JobScope, JobState, JobType};
 use tandem_domain::{JobId, ObjectId, PbxUserId};
 use tandem_store::log::{Event, NewStep, StepFacts};
@@ -9,10 +10,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-/// Changes the record by its next event and returns the step that keeps the event. A final record changes no more,
-/// but for settling: what was counted once stays as it was counted.
-pub(crate) fn apply(job: &mut JobRow, event: &Event) -> NewStep {
+/// Changes the record by its next event and returns the step that keeps the event, and the failure that the event tells of.
+/// A final record changes no more, but for settling: what was counted once stays as it was counted.
+pub(crate) fn apply(job: &mut JobRow, event: &Event) -> (NewStep, Option<Failure>) {
     let data = Data(&event.data);
+    let was_final = job.state.is_final();
     match event.kind.as_str() {
         "settled" => job.settled_at = data.moment("settled_at").or(Some(event.at)),
         _ if job.state.is_final() => {}
@@ -41,7 +43,29 @@ pub(crate) fn apply(job: &mut JobRow, event: &Event) -> NewStep {
         _ => {}
     }
     job.event_number = event.number;
-    NewStep { job_id: event.job, number: event.number, facts: facts(data) }
+    let failure = if was_final { None } else { failure(&event.kind, data) };
+    let failure = failure.filter(|failure| noted(job, failure));
+    (NewStep { job_id: event.job, number: event.number, facts: facts(data) }, failure)
+}
+
+/// What an event says that the job, or a user of it, failed by.
+fn failure(kind: &str, data: Data<'_>) -> Option<Failure> {
+    let text = |name| data.text(name).unwrap_or_default();
+    match kind {
+        "user" => Failure::of_user(&data.text("outcome")?, &text("code"), &text("detail")),
+        "finished" => Some(Failure::new(&data.text("error_code")?, &text("error_text"))),
+        _ => None,
+    }
+}
+
+/// Whether the record names the failure now; one with many names the first.
+fn noted(job: &mut JobRow, failure: &Failure) -> bool {
+    let known = job.failures.contains(&failure.fingerprint);
+    if !known && job.failures.len() < MOST_OF_A_JOB {
+        job.failures.push(failure.fingerprint.clone());
+        return true;
+    }
+    known
 }
 
 fn queued(job: &mut JobRow, data: Data<'_>) {

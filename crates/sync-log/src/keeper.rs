@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tandem_domain::JobId;
+use tandem_domain::failure::Failure;
 use tandem_runtime::{Ctx, failpoint};
 use tandem_store::log::{self, Event, NewStep};
 use tandem_store::log_read::JobRow;
@@ -143,7 +144,7 @@ impl Keeper {
         let finished: Vec<&JobRow> =
             folded.records.iter().filter(|r| folded.finished.contains(&r.job)).collect();
         if !folded.steps.is_empty() {
-            log::keep(&mut tx, &folded.records, &folded.steps, &finished).await?;
+            log::keep(&mut tx, &folded.records, &folded.steps, &finished, &folded.failures).await?;
         }
         failpoint::hit("log.before_commit");
         tx.commit().await?;
@@ -178,6 +179,7 @@ struct Folded {
     /// Records that changed.
     records: Vec<JobRow>,
     steps: Vec<NewStep>,
+    failures: BTreeSet<Failure>,
     finished: BTreeSet<JobId>,
     gaps: BTreeSet<JobId>,
 }
@@ -186,7 +188,7 @@ struct Folded {
 fn fold_all(records: Vec<JobRow>, events: &[Event]) -> Folded {
     let mut records: BTreeMap<JobId, JobRow> = records.into_iter().map(|r| (r.job, r)).collect();
     let (mut steps, mut finished, mut gaps) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut changed = BTreeSet::new();
+    let (mut changed, mut failures) = (BTreeSet::new(), BTreeSet::new());
     for event in events {
         let Some(record) = records.get_mut(&event.job) else { continue };
         if event.number != record.event_number + 1 {
@@ -194,14 +196,16 @@ fn fold_all(records: Vec<JobRow>, events: &[Event]) -> Folded {
             continue;
         }
         let was_final = record.state.is_final();
-        steps.push(fold::apply(record, event));
+        let (step, failure) = fold::apply(record, event);
+        steps.push(step);
+        failures.extend(failure);
         changed.insert(event.job);
         if record.state.is_final() && !was_final {
             finished.insert(event.job);
         }
     }
     records.retain(|job, _| changed.contains(job));
-    Folded { records: records.into_values().collect(), steps, finished, gaps }
+    Folded { records: records.into_values().collect(), steps, failures, finished, gaps }
 }
 
 /// The first day of the month in which the job was cut; job ids are UUIDs of version 7 (RFC 9562).

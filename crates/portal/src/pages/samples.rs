@@ -115,6 +115,7 @@ pub(super) fn job_row(text: &str, state: JobState) -> JobRow {
         error_code: None,
         error_text: Some(text.to_owned()),
         fingerprint: None,
+        failures: Vec::new(),
         event_number: 3,
     }
 }

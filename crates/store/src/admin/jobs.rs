@@ -8,7 +8,7 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// One job.
-    JOB = "select * from queue.jobs where job_id = $1";
+    JOB = "select j.*, null::text[] as failures from queue.jobs j where job_id = $1";
 }
 
 /// One job of the queue.

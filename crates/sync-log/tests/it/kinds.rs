@@ -124,3 +124,45 @@ async fn a_step_holds_its_columns_and_its_data() {
     assert_eq!(steps[4].data, json!("a text"));
     assert_eq!((&steps[5].pbx_user, steps[5].microsoft_user), (&Some(PbxUserId::from("7")), None));
 }
+
+#[tokio::test]
+async fn idea12_failures_of_a_job_are_named_once_and_explained_without_the_case() {
+    let mut world = World::start().await.unwrap();
+    let (one, two) = (world.job().await.unwrap(), world.job().await.unwrap());
+    for (job, user) in [(one, "101"), (one, "102"), (two, "201")] {
+        let detail = format!("Service is unavailable for {user}@customer.example. Please try again");
+        let data = json!({"pbx_user_id": user, "outcome": "deferred", "code": "transient", "detail": detail});
+        world.happen(job, "user", &data).await.unwrap();
+    }
+    let waits = json!({"pbx_user_id": "103", "outcome": "deferred", "code": "licence_pending"});
+    world.happen(one, "user", &waits).await.unwrap();
+    let failed = json!({"state": "failed", "error_code": "tenant_gone", "error_text": "no tenant 'x'"});
+    world.happen(one, "finished", &failed).await.unwrap();
+    // what comes after the end changes nothing
+    let late = json!({"pbx_user_id": "104", "outcome": "failed", "code": "number_taken"});
+    world.happen(one, "user", &late).await.unwrap();
+    let keeper = world.keeper();
+    keeper.keep(&[one, two]).await.unwrap();
+    let first = world.record(one).await.unwrap().unwrap().failures;
+    let second = world.record(two).await.unwrap().unwrap().failures;
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert_eq!(second, first[..1], "the same fault of another job");
+    assert!(first[1].starts_with("tenant_gone-"));
+    let told: Vec<(String, String, String)> =
+        sqlx::query_as("select fingerprint, code, text from log.failures order by code desc")
+            .fetch_all(&mut world.owner)
+            .await
+            .unwrap();
+    let text = "Service is unavailable for \u{2026}. Please try again".to_owned();
+    assert_eq!(told[0], (first[0].clone(), "transient".to_owned(), text));
+    assert_eq!(told.len(), 2, "{told:?}");
+
+    let many = world.job().await.unwrap();
+    for number in 0..12 {
+        let code = format!("code_{}", char::from(b'a' + number));
+        let data = json!({"pbx_user_id": "1", "outcome": "failed", "code": code});
+        world.happen(many, "user", &data).await.unwrap();
+    }
+    keeper.keep(&[many]).await.unwrap();
+    assert_eq!(world.record(many).await.unwrap().unwrap().failures.len(), 8);
+}

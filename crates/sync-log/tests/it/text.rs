@@ -36,6 +36,7 @@ fn job() -> JobRow {
         error_code: None,
         error_text: None,
         fingerprint: None,
+        failures: Vec::new(),
         event_number: 1,
     }
 }
