@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod quarantine;
+pub mod replay;
 pub mod roles;
 pub mod snapshot;
 pub mod user_state;

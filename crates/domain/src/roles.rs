@@ -83,6 +83,10 @@ text_enum! {
         SwitchTroubleshooting = "switch_troubleshooting",
         /// See what the detector reads.
         SeeDetector = "see_detector",
+        /// See how all accounts are doing, and look for jobs over all of them.
+        SeeFleet = "see_fleet",
+        /// Run failed jobs of many accounts again, and abort that.
+        BulkReplay = "bulk_replay",
     }
 }
 
@@ -116,7 +120,9 @@ impl Act {
             | Self::SetLicences
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
-            | Self::SeeDetector => OPERATOR,
+            | Self::SeeDetector
+            | Self::SeeFleet
+            | Self::BulkReplay => OPERATOR,
         }
     }
 
@@ -149,7 +155,9 @@ impl Act {
             | Self::SetLicences
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
-            | Self::SeeDetector => "Only your provider may do this. Ask your provider's support.",
+            | Self::SeeDetector
+            | Self::SeeFleet
+            | Self::BulkReplay => "Only your provider may do this. Ask your provider's support.",
         }
     }
 }

@@ -12,6 +12,8 @@ mod sql;
 
 pub mod admin;
 pub mod authorizations;
+pub mod bulk;
+pub mod bulk_hand_in;
 pub mod change;
 pub mod claims;
 pub mod connect;
@@ -20,6 +22,7 @@ mod connect_links;
 pub mod connect_proof;
 pub mod cut;
 pub mod decisions;
+pub mod fleet_jobs;
 pub mod held;
 pub mod intents;
 pub mod log;
@@ -61,6 +64,8 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         admin::server::STATEMENTS,
         admin::sources::STATEMENTS,
         authorizations::STATEMENTS,
+        bulk::STATEMENTS,
+        bulk_hand_in::STATEMENTS,
         change::STATEMENTS,
         connect::STATEMENTS,
         connect_begin::STATEMENTS,
@@ -68,6 +73,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         connect_proof::STATEMENTS,
         cut::STATEMENTS,
         decisions::STATEMENTS,
+        fleet_jobs::STATEMENTS,
         held::STATEMENTS,
         previews::STATEMENTS,
         undo::STATEMENTS,

@@ -20,6 +20,7 @@ const ROWS: &[(&str, &str)] = &[
     ("admin.mappings", "(account_id, pbx_user_id, microsoft_user, service) values ({a}, '101', {u}, 'voice')"),
     ("admin.policy_rules", "(account_id, position, rule) values ({a}, 0, '{}')"),
     ("admin.requests", "(request_id, account_id, kind, scope, person) values ({u}, {a}, 'sync', 'all', 'test')"),
+    ("admin.bulk_items", "(bulk_id, job_id, account_id) values ({u}, {u}, {a})"),
     ("pbx.bindings", "(source, account_key, account_id) values ('pbx', 'key-{n}', {a})"),
     ("pbx.profiles", "(account_id, pbx_user_id, source, profile, digest) values ({a}, '101', 'pbx', '{}', 1)"),
     ("pbx.spool", "(source, run, seq, account_id, pbx_user_id) values ('pbx', {u}, 1, {a}, '101')"),
