@@ -1,9 +1,9 @@
 //! What people decide about jobs. The portal records a request; who owns jobs carries it out, and looks again whether it
 //! still fits.
 
-use tandem_domain::JobId;
-use tandem_domain::job::{JobScope, JobState, JobType};
+use tandem_domain::job::{JobScope, JobType};
 use tandem_domain::roles::Act;
+use tandem_domain::{JobId, replay};
 use tandem_store::Tx;
 use tandem_store::admin::requests::{self, Answer, Ask};
 use tandem_store::held::{self, Held};
@@ -73,7 +73,7 @@ pub(crate) fn reason(text: &str) -> Result<&str, Fault> {
 
 /// Whether a job has left something to be done anew.
 pub(crate) fn may_replay(job: &JobRow) -> bool {
-    matches!(job.state, JobState::Failed | JobState::Partly | JobState::Cancelled)
+    replay::leaves_something(job.state)
 }
 
 /// Whether a job has done something that could be undone.
@@ -116,9 +116,7 @@ pub(crate) async fn ask(
             if row.job_type == JobType::Auto && !facts.auto_sync {
                 return Err(Fault::TeamsNeedsAutoSync);
             }
-            // users in conflict are looked at by a job over everybody only
-            let scope = if row.state == JobState::Partly { JobScope::All } else { row.scope };
-            Ask::Replay(job, scope)
+            Ask::Replay(job, replay::scope(row.state, row.scope))
         }
         Wish::PreviewUndo(job) | Wish::Undo(job, _) => {
             if !may_undo(&find_job(&mut tx, job).await?) {

@@ -5,6 +5,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+pub(crate) mod bulk;
+pub(crate) mod fleet_jobs;
 pub(crate) mod jobs;
 pub(crate) mod proposals;
 pub(crate) mod requests;
@@ -97,7 +99,13 @@ enum Refusals {
         acts::run,
         requests::request,
         settings::read,
-        settings::save
+        settings::save,
+        fleet_jobs::list,
+        bulk::count,
+        bulk::make,
+        bulk::list,
+        bulk::one,
+        bulk::abort
     ),
     components(schemas(Problem))
 )]

@@ -1,6 +1,7 @@
 //! Everything that ends a request without what it asked for: the one place that says with which status, code and words.
 //! Pages show it as a page, the API as a problem document (RFC 9457). Inward causes go to the log and nowhere else.
 
+pub(crate) mod bulk;
 pub(crate) mod mapping;
 
 use axum::http::StatusCode;
@@ -12,6 +13,7 @@ use tandem_runtime::chain;
 use tandem_store::StoreError;
 use tandem_wire::WireError;
 
+use self::bulk::BulkFault;
 use self::mapping::MappingFault;
 
 /// Why a request ends here. Codes are stable and listed in `docs/codes.md`.
@@ -63,6 +65,8 @@ pub(crate) enum Fault {
     KeyReused,
     /// A mapping is not saved.
     Mapping(MappingFault),
+    /// A bulk act is not made, or not aborted.
+    Bulk(BulkFault),
     Unavailable,
     Internal,
 }
@@ -100,6 +104,7 @@ impl Fault {
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
             Self::Mapping(fault) => fault.code(),
+            Self::Bulk(fault) => fault.code(),
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -134,7 +139,8 @@ impl Fault {
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Mapping(_) => StatusCode::CONFLICT,
+            Self::Bulk(fault) if fault.is_input() => StatusCode::BAD_REQUEST,
+            Self::Mapping(_) | Self::Bulk(_) => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -203,6 +209,7 @@ impl Fault {
             }
             Self::KeyReused => "The Idempotency-Key was used for another request.".into(),
             Self::Mapping(fault) => fault.happened(),
+            Self::Bulk(fault) => fault.happened().into(),
             Self::Unavailable => "The database is busy or away.".into(),
             Self::Internal => "Something went wrong on our side. It is in the log.".into(),
         }
@@ -240,6 +247,7 @@ impl Fault {
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
             Self::Mapping(fault) => fault.todo(),
+            Self::Bulk(fault) => fault.todo(),
             Self::Internal => "Try again. If it happens twice, tell your provider the code below.",
         }
     }

@@ -145,6 +145,9 @@ async fn admit(
     if *request.method() == Method::POST {
         request = unmark(&visitor.mark, entry.path.starts_with("/api/"), request).await?;
     }
+    if let Access::Person(act) = entry.access {
+        anywhere(app, &visitor, act, now).await?;
+    }
     let live = entry.path.ends_with("/live");
     let account_act = match entry.access {
         Access::Account(act) => Some(act),
@@ -157,6 +160,19 @@ async fn admit(
     }
     request.extensions_mut().insert(visitor);
     Ok(request)
+}
+
+/// What everybody may is for whoever is signed in; of the rest an operator has what operators have in every account.
+async fn anywhere(app: &App, visitor: &Visitor, act: Act, now: OffsetDateTime) -> Result<(), Fault> {
+    let operators = visitor.operator && act.roles().contains(&Role::Operator);
+    if operators || act.roles() == Role::ALL {
+        return Ok(());
+    }
+    let mut tx = app.store.begin_for("portal.anywhere", PROVIDER).await?;
+    audit::append(&mut tx, &of(visitor, PROVIDER, act, now, "", act.refusal(), false)).await?;
+    tx.commit().await?;
+    app.metrics.refused(act.as_str());
+    Err(Fault::Refused(act))
 }
 
 /// Takes the mark off a form after comparing it; the API brings it in a header.

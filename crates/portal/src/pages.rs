@@ -2,8 +2,10 @@
 
 pub(crate) mod accounts;
 pub(crate) mod again;
+pub(crate) mod bulk;
 pub(crate) mod enter;
 pub(crate) mod error;
+pub(crate) mod fleet_jobs;
 pub(crate) mod held;
 pub(crate) mod job;
 pub(crate) mod jobs;
@@ -95,6 +97,8 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
+mod sample_bulk;
 #[cfg(test)]
 mod sample_plans;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 use tandem_domain::roles::Act;
@@ -136,6 +137,13 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::SwitchTroubleshooting),
             post(pages::troubleshooting::switch),
         ),
+        get_("/fleet/jobs", Person(Act::SeeFleet), get(pages::fleet_jobs::page)),
+        get_("/fleet/bulk", Person(Act::SeeFleet), get(pages::bulk::list)),
+        post_("/fleet/bulk", Person(Act::BulkReplay), post(pages::bulk::make)),
+        get_("/fleet/bulk/new", Person(Act::BulkReplay), get(pages::bulk::new)),
+        get_("/fleet/bulk/{bulk}", Person(Act::SeeFleet), get(pages::bulk::page)),
+        get_("/fleet/bulk/{bulk}/live", Person(Act::SeeFleet), get(pages::bulk::live)),
+        post_("/fleet/bulk/{bulk}/abort", Person(Act::BulkReplay), post(pages::bulk::abort)),
         get_("/api/v1/openapi.json", Open, get(api::document)),
         get_("/api/v1/me", Person(Act::ListAccounts), get(api::accounts::me)),
         get_("/api/v1/accounts", Person(Act::ListAccounts), get(api::accounts::list)),
@@ -198,7 +206,18 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::SaveMapping),
             post(api::proposals::accept),
         ),
+        get_("/api/v1/jobs", Person(Act::SeeFleet), get(api::fleet_jobs::list)),
+        get_("/api/v1/bulk", Person(Act::SeeFleet), get(api::bulk::list)),
+        post_("/api/v1/bulk", Person(Act::BulkReplay), post(api::bulk::make).layer(long())),
+        get_("/api/v1/bulk-count", Person(Act::BulkReplay), get(api::bulk::count)),
+        get_("/api/v1/bulk/{bulk}", Person(Act::SeeFleet), get(api::bulk::one)),
+        post_("/api/v1/bulk/{bulk}/abort", Person(Act::BulkReplay), post(api::bulk::abort)),
     ]
+}
+
+/// A thousand ids are longer than other bodies.
+fn long() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(64 * 1024)
 }
 
 /// Every route of the portal, but for those of the crate `consent` below `/connect`.

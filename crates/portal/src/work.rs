@@ -1,5 +1,7 @@
 //! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
 
+pub(crate) mod bulk;
+pub(crate) mod fleet_jobs;
 pub(crate) mod users;
 
 use aws_lc_rs::digest;
@@ -38,7 +40,7 @@ pub(crate) struct Page<T, N> {
 
 impl<T, N> Page<T, N> {
     /// Of one row more than a page has, the last only says that there is more.
-    fn cut(mut rows: Vec<T>, size: i64, key: impl Fn(&T) -> N) -> Self {
+    pub(crate) fn cut(mut rows: Vec<T>, size: i64, key: impl Fn(&T) -> N) -> Self {
         let size = usize::try_from(size).unwrap_or_default();
         let more = rows.len() > size;
         rows.truncate(size);
@@ -151,6 +153,13 @@ pub(crate) enum About<'a> {
     User(&'a PbxUserId),
 }
 
+/// What tells one request under a key from another.
+pub(crate) fn fingerprint(what: &[u8]) -> SecretHash {
+    let mut hash: SecretHash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, what).as_ref());
+    hash
+}
+
 /// Claims a key for a request; gives the request that the key stands for already. `what` tells one request from another
 /// under the same key.
 pub(crate) async fn claim(
@@ -160,8 +169,7 @@ pub(crate) async fn claim(
     request: Uuid,
     now: OffsetDateTime,
 ) -> Result<Option<Uuid>, Fault> {
-    let mut hash: SecretHash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, what).as_ref());
+    let hash = fingerprint(what);
     let whose = (inside.id(), inside.visitor.person);
     match idempotency::claim(tx, whose, key, &hash, request, now).await? {
         Key::New => Ok(None),

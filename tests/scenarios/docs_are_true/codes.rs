@@ -18,6 +18,8 @@ const VAULT: &str = include_str!("../../../crates/vault/src/error.rs");
 const FAULTS: &str = include_str!("../../../crates/consent/src/fault.rs");
 const PORTAL: &str = include_str!("../../../crates/portal/src/fault.rs");
 const PORTAL_MAPPING: &str = include_str!("../../../crates/portal/src/fault/mapping.rs");
+const PORTAL_BULK: &str = include_str!("../../../crates/portal/src/fault/bulk.rs");
+const REPLAYS: &str = include_str!("../../../crates/domain/src/replay.rs");
 const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
 const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
@@ -50,6 +52,8 @@ fn every_code_is_explained() {
         FAULTS,
         PORTAL,
         PORTAL_MAPPING,
+        PORTAL_BULK,
+        REPLAYS,
         ID_TOKENS,
         PROOFS,
     ]
@@ -62,6 +66,7 @@ fn every_code_is_explained() {
             "refused(\"",
             "whole(\"",
             "Some((\"",
+            "=> Some(\"",
             "\n        (\"",
             "=> (\"",
             "Err(\"",

@@ -52,6 +52,12 @@ pub(crate) struct NewPreview {
     scope: String,
 }
 
+impl Because {
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 type Answer = Result<(StatusCode, Json<Asked>), Fault>;
 
 async fn asked(app: &App, inside: &InAccount, headers: &HeaderMap, wish: Wish, reason: &str) -> Answer {
