@@ -13,6 +13,7 @@ pub mod guard;
 pub mod ids;
 pub mod job;
 pub mod ladder;
+pub mod mask;
 pub mod number;
 pub mod permission;
 pub mod plan;

@@ -73,6 +73,8 @@ text_enum! {
         Undo = "undo",
         /// Run failed jobs again.
         Replay = "replay",
+        /// Stop a job that is queued or runs.
+        Cancel = "cancel",
         /// Pause an account.
         Pause = "pause",
         /// Set how many integration licences an account has.
@@ -85,6 +87,10 @@ text_enum! {
         SeeDetector = "see_detector",
         /// See how all accounts are doing, and look for jobs over all of them.
         SeeFleet = "see_fleet",
+        /// Make and revoke bearer tokens of one's own.
+        OwnTokens = "own_tokens",
+        /// Take a support bundle of a job along.
+        SupportBundle = "support_bundle",
         /// Run failed jobs of many accounts again, and abort that.
         BulkReplay = "bulk_replay",
     }
@@ -105,13 +111,16 @@ impl Act {
     #[must_use]
     pub fn roles(self) -> &'static [Role] {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
-                EVERYBODY
-            }
-            Self::SaveSettings => SETTINGS,
+            Self::ListAccounts
+            | Self::SeeOverview
+            | Self::SeeJobs
+            | Self::SeeUsers
+            | Self::SeeSettings
+            | Self::OwnTokens => EVERYBODY,
+            Self::SaveSettings | Self::SupportBundle => SETTINGS,
             Self::SyncStored => SYNC,
             Self::SaveMapping => MAPPING,
-            Self::DecideHeld | Self::Undo | Self::Replay => DECIDE,
+            Self::DecideHeld | Self::Undo | Self::Replay | Self::Cancel => DECIDE,
             Self::SyncSignedIn | Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 GLOBAL_ADMIN
             }
@@ -130,9 +139,12 @@ impl Act {
     #[must_use]
     pub fn refusal(self) -> &'static str {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
-                "You have no role for this. Ask your provider for one."
-            }
+            Self::ListAccounts
+            | Self::SeeOverview
+            | Self::SeeJobs
+            | Self::SeeUsers
+            | Self::SeeSettings
+            | Self::OwnTokens => "You have no role for this. Ask your provider for one.",
             Self::SyncStored => {
                 "A sync changes your organisation's Microsoft 365, so only the Global Admin linked to the account, and \
                  Sync Contributors whom that Global Admin names, may start one. Ask one of them."
@@ -144,10 +156,10 @@ impl Act {
             Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 "Only the Global Admin linked to the account may change this. Ask that person."
             }
-            Self::SaveSettings => {
-                "Only the Global Admin linked to the account, or your provider, may change this. Ask one of them."
+            Self::SaveSettings | Self::SupportBundle => {
+                "Only the Global Admin linked to the account, or your provider, may do this. Ask one of them."
             }
-            Self::DecideHeld | Self::Undo | Self::Replay => {
+            Self::DecideHeld | Self::Undo | Self::Replay | Self::Cancel => {
                 "The Global Admin, a Sync Contributor or your provider decides this. Ask one of them."
             }
             Self::EnterAccount

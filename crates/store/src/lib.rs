@@ -14,6 +14,7 @@ pub mod admin;
 pub mod authorizations;
 pub mod bulk;
 pub mod bulk_hand_in;
+pub mod cancel;
 pub mod change;
 pub mod claims;
 pub mod connect;
@@ -66,6 +67,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         authorizations::STATEMENTS,
         bulk::STATEMENTS,
         bulk_hand_in::STATEMENTS,
+        cancel::STATEMENTS,
         change::STATEMENTS,
         connect::STATEMENTS,
         connect_begin::STATEMENTS,
@@ -96,11 +98,13 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         portal::changes::STATEMENTS,
         portal::explain::STATEMENTS,
         portal::idempotency::STATEMENTS,
+        portal::names::STATEMENTS,
         portal::overview::STATEMENTS,
         portal::people::STATEMENTS,
         portal::sessions::STATEMENTS,
         portal::users::STATEMENTS,
         portal::settings::STATEMENTS,
+        portal::tokens::STATEMENTS,
         portal::visits::STATEMENTS,
         rates::STATEMENTS,
         claims::STATEMENTS,
