@@ -8,5 +8,7 @@ mod pages;
 mod routes;
 mod sessions;
 mod settings;
+mod stopping;
+mod tokens;
 mod users;
 mod world;

@@ -21,6 +21,8 @@ use self::mapping::MappingFault;
 pub(crate) enum Fault {
     /// Nobody is signed in; a page goes on to this path afterwards.
     SignInNeeded(String),
+    /// The bearer token of a request counts for nothing.
+    TokenRefused,
     NotFound,
     MethodNotAllowed,
     WrongHost(String),
@@ -55,6 +57,8 @@ pub(crate) enum Fault {
     NothingToReplay,
     /// The job did nothing that could be undone, or is not over.
     NothingToUndo,
+    /// The job is over.
+    NothingToCancel,
     /// What is saved now is not what the person saw.
     Stale,
     /// A save of the API names no version.
@@ -76,6 +80,7 @@ impl Fault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::SignInNeeded(_) => "sign_in_needed",
+            Self::TokenRefused => "token_refused",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::WrongHost(_) => "wrong_host",
@@ -100,6 +105,7 @@ impl Fault {
             Self::HeldExpired => "held_expired",
             Self::NothingToReplay => "replay_nothing",
             Self::NothingToUndo => "undo_nothing",
+            Self::NothingToCancel => "cancel_nothing",
             Self::NextGenFirst => "next_gen_needed",
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
@@ -113,7 +119,7 @@ impl Fault {
     /// The status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::SignInNeeded(_) => StatusCode::UNAUTHORIZED,
+            Self::SignInNeeded(_) | Self::TokenRefused => StatusCode::UNAUTHORIZED,
             Self::NotFound | Self::SignInOff => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongHost(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -135,6 +141,7 @@ impl Fault {
             | Self::HeldExpired
             | Self::NothingToReplay
             | Self::NothingToUndo
+            | Self::NothingToCancel
             | Self::NextGenFirst => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
@@ -149,7 +156,7 @@ impl Fault {
     /// In a few words.
     pub(crate) fn title(&self) -> &'static str {
         match self {
-            Self::SignInNeeded(_) => "You are not signed in",
+            Self::SignInNeeded(_) | Self::TokenRefused => "You are not signed in",
             Self::NotFound => "There is no such page",
             Self::Refused(_) | Self::VisitNeeded(_) => "You may not do this",
             Self::SignIn(_) | Self::TwoCookies => "The sign-in was not completed",
@@ -168,6 +175,9 @@ impl Fault {
             Self::SignInNeeded(_) => {
                 "There is no sign-in, or it has ended: after 30 minutes without a click, and after 8 hours."
                     .into()
+            }
+            Self::TokenRefused => {
+                "The token is unknown here, has ended or was revoked, or its person is shut out.".into()
             }
             Self::NotFound => "There is nothing at this address, or nothing that you may see.".into(),
             Self::MethodNotAllowed => "The address was asked for in a way that it does not answer.".into(),
@@ -203,6 +213,7 @@ impl Fault {
             Self::HeldExpired => "These removals have waited for more than seven days.".into(),
             Self::NothingToReplay => "This sync is not over, or it has done all that it was to do.".into(),
             Self::NothingToUndo => "This sync is not over, or it has changed nothing.".into(),
+            Self::NothingToCancel => "This sync is over.".into(),
             Self::NextGenFirst => "Auto Sync needs Next Gen Teams Sync, which is off.".into(),
             Self::KeyMissing => {
                 "The header Idempotency-Key is missing, or is not 1 to 200 visible characters.".into()
@@ -219,6 +230,9 @@ impl Fault {
     pub(crate) fn todo(&self) -> &'static str {
         match self {
             Self::SignInNeeded(_) => "Sign in.",
+            Self::TokenRefused => {
+                "Make a new one in the portal, under Tokens, and send it in the header Authorization."
+            }
             Self::NotFound => "Go to your accounts, or sign in as somebody else.",
             Self::MethodNotAllowed | Self::BadInput(..) | Self::TooLarge => {
                 "Correct the request and send it again."
@@ -227,7 +241,9 @@ impl Fault {
             Self::CrossSite | Self::FormStale => "Open the page anew and try again. Nothing was changed.",
             Self::TwoCookies => "Delete the cookies of this site and sign in again.",
             Self::Refused(act) => act.refusal(),
-            Self::VisitNeeded(_) => "Enter the account with a reason first.",
+            Self::VisitNeeded(_) => {
+                "Enter the account with a reason first; with a token, say why in the header Tandem-Reason."
+            }
             Self::SignIn(_) => "Sign in again. If it happens twice, tell your provider the code below.",
             Self::NoAccount(_) => {
                 "Sign in as somebody else, or ask your provider, or the Global Admin of your organisation, for a role."
@@ -242,7 +258,7 @@ impl Fault {
             Self::VersionMissing => "Read first, and send the ETag that comes with it.",
             Self::HeldDecided => "Look at what is held now.",
             Self::HeldExpired => "Start a new sync over everybody; it looks anew.",
-            Self::NothingToReplay | Self::NothingToUndo => "Look at the sync again.",
+            Self::NothingToReplay | Self::NothingToUndo | Self::NothingToCancel => "Look at the sync again.",
             Self::NextGenFirst => "Have the Global Admin switch that on and save it first.",
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",

@@ -13,6 +13,7 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
+use tandem_consent::Secret;
 use tandem_domain::audit::PROVIDER;
 use tandem_domain::roles::{Act, Role, Roles};
 use tandem_domain::{AccountId, ObjectId, TenantId};
@@ -27,6 +28,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::App;
+use crate::bearer;
 use crate::cookies::Cookie;
 use crate::fault::Fault;
 use crate::frame::BODY_BYTES;
@@ -51,9 +53,18 @@ pub(crate) struct Visitor {
     pub(crate) operator: bool,
     pub(crate) microsoft: Option<(TenantId, ObjectId)>,
     pub(crate) global_admin: bool,
-    pub(crate) session: SecretHash,
+    pub(crate) by: By,
     /// What forms of this session show.
     pub(crate) mark: String,
+}
+
+/// By what somebody is known.
+#[derive(Clone, Debug)]
+pub(crate) enum By {
+    /// A session of a browser, by the hash of its secret.
+    Session(SecretHash),
+    /// A bearer token, with the reason that came along.
+    Token { reason: Option<String> },
 }
 
 /// Somebody who is let into an account.
@@ -117,34 +128,17 @@ async fn admit(
         return Ok(request);
     }
     let now = app.clock.now();
-    let secret = Cookie::Session.read(&app.base, request.headers())?;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    // a form is not sent again after a sign-in, and a part of a page is no page
-    let path = if *request.method() == Method::GET { path } else { "/" };
-    let path = path.strip_suffix("/live").unwrap_or(path).to_owned();
-    let wanted = || Fault::SignInNeeded(path.clone());
-    let secret = secret.ok_or_else(wanted)?;
-    let hash = secret.hash();
-    let mut tx = app.store.begin("portal.session").await?;
-    let session = sessions::find(&mut tx, &hash, now, IDLE).await?.ok_or_else(wanted)?;
-    if session.seen_at + TOUCH < now {
-        sessions::touch(&mut tx, &hash, now).await?;
-        tx.commit().await?;
+    let api = entry.path.starts_with("/api/");
+    let visitor = if api && bearer::brought(request.headers()) {
+        bearer::visitor(app, request.headers(), now).await?
     } else {
-        drop(tx);
-    }
-    let visitor = Visitor {
-        person: session.person,
-        name: session.name,
-        operator: session.operator,
-        microsoft: session.microsoft,
-        global_admin: session.global_admin,
-        session: hash,
-        mark: secret.derive("form", "portal").expose_secret().to_owned(),
+        let secret = Cookie::Session.read(&app.base, request.headers())?;
+        let visitor = signed_in(app, secret, sign_in_for(&request), now).await?;
+        if *request.method() == Method::POST {
+            request = unmark(&visitor.mark, api, request).await?;
+        }
+        visitor
     };
-    if *request.method() == Method::POST {
-        request = unmark(&visitor.mark, entry.path.starts_with("/api/"), request).await?;
-    }
     if let Access::Person(act) = entry.access {
         anywhere(app, &visitor, act, now).await?;
     }
@@ -160,6 +154,43 @@ async fn admit(
     }
     request.extensions_mut().insert(visitor);
     Ok(request)
+}
+
+/// What asks for a sign-in, and says where to go on.
+fn sign_in_for(request: &Request) -> Fault {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    // a form is not sent again after a sign-in, and a part of a page is no page
+    let path = if *request.method() == Method::GET { path } else { "/" };
+    Fault::SignInNeeded(path.strip_suffix("/live").unwrap_or(path).to_owned())
+}
+
+/// Whose session it is.
+async fn signed_in(
+    app: &App,
+    secret: Option<Secret>,
+    wanted: Fault,
+    now: OffsetDateTime,
+) -> Result<Visitor, Fault> {
+    let wanted = || wanted.clone();
+    let secret = secret.ok_or_else(wanted)?;
+    let hash = secret.hash();
+    let mut tx = app.store.begin("portal.session").await?;
+    let session = sessions::find(&mut tx, &hash, now, IDLE).await?.ok_or_else(wanted)?;
+    if session.seen_at + TOUCH < now {
+        sessions::touch(&mut tx, &hash, now).await?;
+        tx.commit().await?;
+    } else {
+        drop(tx);
+    }
+    Ok(Visitor {
+        person: session.person,
+        name: session.name,
+        operator: session.operator,
+        microsoft: session.microsoft,
+        global_admin: session.global_admin,
+        by: By::Session(hash),
+        mark: secret.derive("form", "portal").expose_secret().to_owned(),
+    })
 }
 
 /// What everybody may is for whoever is signed in; of the rest an operator has what operators have in every account.
@@ -227,9 +258,10 @@ async fn enter(
         drop(tx);
         return Err(stranger(app, visitor, name, act, now).await?);
     }
-    let visit = match visitor.operator {
-        true => visits::current(&mut tx, account.account, &visitor.session, now).await?,
-        false => None,
+    let visit = match &visitor.by {
+        _ if !visitor.operator => None,
+        By::Session(session) => visits::current(&mut tx, account.account, session, now).await?,
+        By::Token { reason } => reason.clone(),
     };
     if !roles.may(act) {
         let record = of(visitor, account.account, act, now, "", act.refusal(), false);

@@ -12,6 +12,8 @@
 mod acts;
 mod api;
 mod assets;
+mod bearer;
+mod bundle;
 mod cookies;
 mod extract;
 mod fault;

@@ -16,6 +16,7 @@ pub(crate) mod request;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod sync;
+pub(crate) mod tokens;
 pub(crate) mod troubleshooting;
 pub(crate) mod user;
 pub(crate) mod users;

@@ -81,6 +81,13 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/accounts/{account}/jobs/{job}/replay", Account(Act::Replay), post(pages::again::replay)),
         post_("/accounts/{account}/jobs/{job}/undo", Account(Act::Undo), post(pages::again::preview)),
         post_("/accounts/{account}/jobs/{job}/undo/{request}", Account(Act::Undo), post(pages::again::undo)),
+        get_("/accounts/{account}/jobs/{job}/cancel", Account(Act::Cancel), get(pages::again::before_cancel)),
+        post_("/accounts/{account}/jobs/{job}/cancel", Account(Act::Cancel), post(pages::again::cancel)),
+        get_(
+            "/accounts/{account}/jobs/{job}/bundle",
+            Account(Act::SupportBundle),
+            get(pages::job::support_bundle),
+        ),
         get_("/accounts/{account}/held", Account(Act::SeeJobs), get(pages::held::page)),
         post_(
             "/accounts/{account}/held/{held}/approve",
@@ -137,6 +144,9 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::SwitchTroubleshooting),
             post(pages::troubleshooting::switch),
         ),
+        get_("/tokens", Person(Act::OwnTokens), get(pages::tokens::page)),
+        post_("/tokens", Person(Act::OwnTokens), post(pages::tokens::make)),
+        post_("/tokens/{token}/revoke", Person(Act::OwnTokens), post(pages::tokens::revoke)),
         get_("/fleet/jobs", Person(Act::SeeFleet), get(pages::fleet_jobs::page)),
         get_("/fleet/bulk", Person(Act::SeeFleet), get(pages::bulk::list)),
         post_("/fleet/bulk", Person(Act::BulkReplay), post(pages::bulk::make)),
@@ -158,6 +168,13 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::Undo),
             post(api::acts::undo_preview),
         ),
+        post_("/api/v1/accounts/{account}/jobs/{job}/cancel", Account(Act::Cancel), post(api::acts::cancel)),
+        get_(
+            "/api/v1/accounts/{account}/jobs/{job}/bundle",
+            Account(Act::SupportBundle),
+            get(api::jobs::bundle),
+        ),
+        get_("/api/v1/accounts/{account}/jobs/{job}/log", Account(Act::SeeJobs), get(api::jobs::log)),
         get_("/api/v1/accounts/{account}/held", Account(Act::SeeJobs), get(api::requests::held)),
         post_(
             "/api/v1/accounts/{account}/held/{held}/approve",

@@ -17,7 +17,7 @@ fn address(world: &World, entry: &Entry, account: &str) -> Url {
 }
 
 /// Parts of a path that name something which there is not.
-const PARTS: [&str; 6] = ["{job}", "{held}", "{request}", "{preview}", "{user}", "{bulk}"];
+const PARTS: [&str; 7] = ["{job}", "{held}", "{request}", "{preview}", "{user}", "{bulk}", "{token}"];
 
 /// The path with this account, this user, and this id for whatever else it names.
 fn filled(path: &str, account: &str, id: &str, user: &str) -> String {

@@ -1,4 +1,4 @@
-//! Samples of the pages about many jobs at once.
+//! Samples of the pages about many jobs at once, about stopping one, and about tokens.
 
 use askama::Template;
 use serde_json::json;
@@ -6,10 +6,11 @@ use tandem_domain::job::JobState;
 use tandem_domain::{AccountId, JobId};
 use tandem_store::bulk::{Bulk, BulkAccount, Count};
 use tandem_store::fleet_jobs::FleetJob;
+use tandem_store::portal::tokens::TokenRow;
 use uuid::Uuid;
 
 use super::samples::{NOW, job_row, layout};
-use super::{bulk, fleet_jobs};
+use super::{again, bulk, fleet_jobs, jobs as job_list, tokens};
 use crate::work::Page;
 use crate::work::bulk::{Draft, Seen};
 use crate::work::fleet_jobs::{Asked, Found};
@@ -69,6 +70,30 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
     let list =
         |rows| bulk::ListPage { layout: layout(text), rows, older: Some("/fleet/bulk?after=x".to_owned()) };
     let shown = |over| bulk::Shown::of(&seen(text, over), text.to_owned());
+    let cancel = again::CancelPage {
+        layout: layout(text),
+        name: "alpha".to_owned(),
+        row: job_list::Row::of(&job_row(text, JobState::Running), NOW),
+        key: text.to_owned(),
+    };
+    let token = |revoked: bool| {
+        let row = TokenRow {
+            id: Uuid::from_u128(5),
+            name: text.to_owned(),
+            created_at: NOW,
+            expires_at: NOW + time::Duration::DAY,
+            used_at: revoked.then_some(NOW),
+            revoked_at: revoked.then_some(NOW),
+        };
+        tokens::Row::of(&row, NOW)
+    };
+    let tokens = |rows, made| tokens::TokensPage {
+        layout: layout(text),
+        rows,
+        made,
+        key: text.to_owned(),
+        operator: true,
+    };
     let rendered = [
         ("fleet jobs", jobs(asked.clone(), &found)),
         ("fleet jobs empty", jobs(Asked::default(), &nothing)),
@@ -81,6 +106,9 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("bulk acts empty", list(Vec::new()).render()),
         ("bulk", bulk::BulkPage { layout: layout(text), shown: shown(false) }.render()),
         ("bulk aborted", bulk::BulkPage { layout: layout(text), shown: shown(true) }.render()),
+        ("cancel", cancel.render()),
+        ("tokens", tokens(vec![token(false), token(true)], Some(text.to_owned().into())).render()),
+        ("tokens empty", tokens(Vec::new(), None).render()),
         ("bulk live", bulk::Live { shown: shown(false) }.render()),
     ];
     rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string()))).into()

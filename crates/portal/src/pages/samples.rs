@@ -184,7 +184,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
             job::Shown::of("alpha", &job_row(text, state), &[step_row(text)], &[change(text)], NOW);
         shown.more = Some(199);
         let (mark, key) = (text.to_owned(), text.to_owned());
-        shown.can = job::Can { replay: true, undo: true, held: true, mark, key };
+        shown.can = job::Can { replay: true, undo: true, cancel: true, bundle: true, held: true, mark, key };
         shown
     };
     let bare = job::Shown::of("alpha", &job_row(text, JobState::Queued), &[], &[], NOW);
