@@ -37,7 +37,8 @@ const CLIENTS: [(&str, &[&str]); 7] = [
     ("async-nats", &["tandem-bus"]),
     // `tandem` plays the PBX of the demo, which is a database of its own; a test below keeps it to that
     ("sqlx", &["tandem-store", "tandem-pbx", "tandem"]),
-    ("reqwest", &["tandem-graph"]),
+    // an operator's commands speak to the portal
+    ("reqwest", &["tandem-graph", "tandem"]),
     ("azure_core", &["tandem-graph"]),
     ("azure_identity", &["tandem-graph"]),
     ("tandem-servers", &["tandem"]),

@@ -1,10 +1,11 @@
 //! The debouncer: gathers the changes of an account for a moment, then cuts one job.
 //!
-//! It owns `queue.windows` and inserts into `queue.jobs`. Promised: a change that counts finds its way into a job
+//! It owns `queue.windows`, inserts into `queue.jobs` and hands in what a bulk act asks for, account by account. Promised: a change that counts finds its way into a job
 //! within `min(last change + quiet, first change + max wait)`, whether or not its announcement arrived; at most one
 //! job is queued per account; any number of instances work side by side. Not promised: one job per change.
 
 mod announcements;
+mod bulk;
 mod cutter;
 mod gather;
 mod metrics;
@@ -18,6 +19,7 @@ use tandem_runtime::{BoxError, Ctx};
 use tandem_store::Store;
 use tandem_wire::{Subjects, settings};
 
+use crate::bulk::Bulk;
 use crate::cutter::Cutter;
 use crate::gather::Gatherer;
 use crate::metrics::Metrics;
@@ -84,4 +86,7 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &DebouncerSettings) {
     let cutter = Cutter::new(ctx, parts, announcer, settings.timing, metrics, check);
     let (tick, stop) = (settings.tick, ctx.shutdown.clone());
     ctx.spawn("debouncer.cut", async move { cutter.run_until(tick, stop).await });
+    let bulk = Bulk::new(ctx, parts.store.clone());
+    let stop = ctx.shutdown.clone();
+    ctx.spawn("debouncer.bulk", async move { bulk.run_until(tick, stop).await });
 }

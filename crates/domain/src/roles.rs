@@ -73,6 +73,8 @@ text_enum! {
         Undo = "undo",
         /// Run failed jobs again.
         Replay = "replay",
+        /// Stop a job that is queued or runs.
+        Cancel = "cancel",
         /// Pause an account.
         Pause = "pause",
         /// Make an account.
@@ -91,8 +93,14 @@ text_enum! {
         SwitchTroubleshooting = "switch_troubleshooting",
         /// See what the detector reads.
         SeeDetector = "see_detector",
-        /// See how all accounts are doing, and what fails in many of them.
+        /// See how all accounts are doing, what fails in many of them, and look for jobs over all of them.
         SeeFleet = "see_fleet",
+        /// Make and revoke bearer tokens of one's own.
+        OwnTokens = "own_tokens",
+        /// Take a support bundle of a job along.
+        SupportBundle = "support_bundle",
+        /// Run failed jobs of many accounts again, and abort that.
+        BulkReplay = "bulk_replay",
     }
 }
 
@@ -111,13 +119,16 @@ impl Act {
     #[must_use]
     pub fn roles(self) -> &'static [Role] {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
-                EVERYBODY
-            }
-            Self::SaveSettings => SETTINGS,
+            Self::ListAccounts
+            | Self::SeeOverview
+            | Self::SeeJobs
+            | Self::SeeUsers
+            | Self::SeeSettings
+            | Self::OwnTokens => EVERYBODY,
+            Self::SaveSettings | Self::SupportBundle => SETTINGS,
             Self::SyncStored => SYNC,
             Self::SaveMapping => MAPPING,
-            Self::DecideHeld | Self::Undo | Self::Replay => DECIDE,
+            Self::DecideHeld | Self::Undo | Self::Replay | Self::Cancel => DECIDE,
             Self::SyncSignedIn | Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 GLOBAL_ADMIN
             }
@@ -131,7 +142,8 @@ impl Act {
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
             | Self::SeeDetector
-            | Self::SeeFleet => OPERATOR,
+            | Self::SeeFleet
+            | Self::BulkReplay => OPERATOR,
         }
     }
 
@@ -151,9 +163,12 @@ impl Act {
     #[must_use]
     pub fn refusal(self) -> &'static str {
         match self {
-            Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
-                "You have no role for this. Ask your provider for one."
-            }
+            Self::ListAccounts
+            | Self::SeeOverview
+            | Self::SeeJobs
+            | Self::SeeUsers
+            | Self::SeeSettings
+            | Self::OwnTokens => "You have no role for this. Ask your provider for one.",
             Self::SyncStored => {
                 "A sync changes your organisation's Microsoft 365, so only the Global Admin linked to the account, and \
                  Sync Contributors whom that Global Admin names, may start one. Ask one of them."
@@ -165,10 +180,10 @@ impl Act {
             Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 "Only the Global Admin linked to the account may change this. Ask that person."
             }
-            Self::SaveSettings => {
-                "Only the Global Admin linked to the account, or your provider, may change this. Ask one of them."
+            Self::SaveSettings | Self::SupportBundle => {
+                "Only the Global Admin linked to the account, or your provider, may do this. Ask one of them."
             }
-            Self::DecideHeld | Self::Undo | Self::Replay => {
+            Self::DecideHeld | Self::Undo | Self::Replay | Self::Cancel => {
                 "The Global Admin, a Sync Contributor or your provider decides this. Ask one of them."
             }
             Self::EnterAccount
@@ -181,7 +196,8 @@ impl Act {
             | Self::RemoveIntegration
             | Self::SwitchTroubleshooting
             | Self::SeeDetector
-            | Self::SeeFleet => "Only your provider may do this. Ask your provider's support.",
+            | Self::SeeFleet
+            | Self::BulkReplay => "Only your provider may do this. Ask your provider's support.",
         }
     }
 }

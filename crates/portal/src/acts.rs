@@ -1,9 +1,9 @@
 //! What people decide about jobs. The portal records a request; who owns jobs carries it out, and looks again whether it
 //! still fits.
 
-use tandem_domain::JobId;
-use tandem_domain::job::{JobScope, JobState, JobType};
+use tandem_domain::job::{JobScope, JobType};
 use tandem_domain::roles::Act;
+use tandem_domain::{JobId, replay};
 use tandem_store::Tx;
 use tandem_store::admin::requests::{self, Answer, Ask};
 use tandem_store::held::{self, Held};
@@ -27,6 +27,8 @@ pub(crate) enum Wish {
     Reject(Uuid),
     /// What a job did not achieve is done anew.
     Replay(JobId),
+    /// A job that is queued or runs stops.
+    Cancel(JobId),
     /// A plan of an undo.
     PreviewUndo(JobId),
     /// A job is undone, exactly as a preview showed where one is named.
@@ -43,6 +45,7 @@ impl Wish {
         match self {
             Self::Approve(_) | Self::Reject(_) => Act::DecideHeld,
             Self::Replay(_) => Act::Replay,
+            Self::Cancel(_) => Act::Cancel,
             Self::PreviewUndo(_) | Self::Undo(..) => Act::Undo,
             Self::Preview(_) | Self::Run(_) => Act::SyncStored,
         }
@@ -54,6 +57,7 @@ impl Wish {
             Self::Approve(held) => format!("approve {held}"),
             Self::Reject(held) => format!("reject {held}"),
             Self::Replay(job) => format!("replay {job}"),
+            Self::Cancel(job) => format!("cancel {job}"),
             Self::PreviewUndo(job) => format!("preview of undoing {job}"),
             Self::Undo(job, None) => format!("undo {job}"),
             Self::Undo(job, Some(preview)) => format!("undo {job} as {preview} showed"),
@@ -74,7 +78,12 @@ pub(crate) fn reason(text: &str) -> Result<&str, Fault> {
 
 /// Whether a job has left something to be done anew.
 pub(crate) fn may_replay(job: &JobRow) -> bool {
-    matches!(job.state, JobState::Failed | JobState::Partly | JobState::Cancelled)
+    replay::leaves_something(job.state)
+}
+
+/// Whether there is something of a job to stop.
+pub(crate) fn may_cancel(job: &JobRow) -> bool {
+    !job.state.is_final()
 }
 
 /// Whether a job has done something that could be undone.
@@ -121,9 +130,13 @@ pub(crate) async fn ask(
             if row.job_type == JobType::Auto && !facts.auto_sync {
                 return Err(Fault::TeamsNeedsAutoSync);
             }
-            // users in conflict are looked at by a job over everybody only
-            let scope = if row.state == JobState::Partly { JobScope::All } else { row.scope };
-            Ask::Replay(job, scope)
+            Ask::Replay(job, replay::scope(row.state, row.scope))
+        }
+        Wish::Cancel(job) => {
+            if !may_cancel(&find_job(&mut tx, job).await?) {
+                return Err(Fault::NothingToCancel);
+            }
+            Ask::Cancel(job)
         }
         Wish::PreviewUndo(job) | Wish::Undo(job, _) => {
             if !may_undo(&find_job(&mut tx, job).await?) {
@@ -151,8 +164,8 @@ pub(crate) async fn ask(
             Ask::Run(id, preview.scope)
         }
     };
-    // a replay waits for a sign-in, and a rejection writes nothing
-    if !facts.healthy && !matches!(wish, Wish::Replay(_) | Wish::Reject(_)) {
+    // a replay waits for a sign-in, and the others write nothing
+    if !facts.healthy && !matches!(wish, Wish::Replay(_) | Wish::Reject(_) | Wish::Cancel(_)) {
         return Err(Fault::NotAuthorized);
     }
     let kept = Some(reason).filter(|reason| !reason.is_empty());

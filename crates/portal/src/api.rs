@@ -1,12 +1,15 @@
 //! The REST API under `/api/v1`: JSON, problem documents, keyset paging, and a document generated from this code.
 //!
-//! A session's cookie signs requests in; posts show the session's token, as `GET /api/v1/me` gives it, in the header
-//! `X-CSRF-Token`, and a key of their own in `Idempotency-Key`.
+//! A bearer token signs requests in, or a session's cookie; with the cookie, posts show the session's token, as
+//! `GET /api/v1/me` gives it, in the header `X-CSRF-Token`. Posts that are requests of their own bring a key in
+//! `Idempotency-Key`.
 
 pub(crate) mod accounts;
 pub(crate) mod acts;
+pub(crate) mod bulk;
 pub(crate) mod detector;
 pub(crate) mod fleet;
+pub(crate) mod fleet_jobs;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod pauses;
@@ -48,9 +51,9 @@ struct PostHeaders {
     /// A key of the sender's, 1 to 200 visible characters; the same key again is the same request, for a day
     #[param(rename = "Idempotency-Key")]
     key: String,
-    /// As `GET /api/v1/me` gives it
+    /// As `GET /api/v1/me` gives it; not needed with a bearer token
     #[param(rename = "X-CSRF-Token")]
-    mark: String,
+    mark: Option<String>,
 }
 
 /// How a decision about a job may be refused.
@@ -95,6 +98,8 @@ enum Refusals {
         jobs::list,
         jobs::one,
         jobs::steps,
+        jobs::log,
+        jobs::bundle,
         syncs::ask,
         users::list,
         users::one,
@@ -111,13 +116,20 @@ enum Refusals {
         acts::approve,
         acts::reject,
         acts::replay,
+        acts::cancel,
         acts::undo_preview,
         acts::undo,
         acts::preview,
         acts::run,
         requests::request,
         settings::read,
-        settings::save
+        settings::save,
+        fleet_jobs::list,
+        bulk::count,
+        bulk::make,
+        bulk::list,
+        bulk::one,
+        bulk::abort
     ),
     components(schemas(Problem))
 )]

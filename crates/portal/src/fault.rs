@@ -1,6 +1,7 @@
 //! Everything that ends a request without what it asked for: the one place that says with which status, code and words.
 //! Pages show it as a page, the API as a problem document (RFC 9457). Inward causes go to the log and nowhere else.
 
+pub(crate) mod bulk;
 pub(crate) mod mapping;
 
 use axum::http::StatusCode;
@@ -12,6 +13,7 @@ use tandem_runtime::chain;
 use tandem_store::StoreError;
 use tandem_wire::WireError;
 
+use self::bulk::BulkFault;
 use self::mapping::MappingFault;
 use crate::sheet::SheetFault;
 
@@ -20,6 +22,8 @@ use crate::sheet::SheetFault;
 pub(crate) enum Fault {
     /// Nobody is signed in; a page goes on to this path afterwards.
     SignInNeeded(String),
+    /// The bearer token of a request counts for nothing.
+    TokenRefused,
     NotFound,
     MethodNotAllowed,
     WrongHost(String),
@@ -56,6 +60,8 @@ pub(crate) enum Fault {
     NothingToReplay,
     /// The job did nothing that could be undone, or is not over.
     NothingToUndo,
+    /// The job is over.
+    NothingToCancel,
     /// What is saved now is not what the person saw.
     Stale,
     /// A save of the API names no version.
@@ -85,6 +91,8 @@ pub(crate) enum Fault {
     ImportNotClean,
     /// A file would take away more than it was said to.
     ImportRemoves,
+    /// A bulk act is not made, or not aborted.
+    Bulk(BulkFault),
     Unavailable,
     Internal,
 }
@@ -94,6 +102,7 @@ impl Fault {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::SignInNeeded(_) => "sign_in_needed",
+            Self::TokenRefused => "token_refused",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::WrongHost(_) => "wrong_host",
@@ -119,6 +128,7 @@ impl Fault {
             Self::HeldExpired => "held_expired",
             Self::NothingToReplay => "replay_nothing",
             Self::NothingToUndo => "undo_nothing",
+            Self::NothingToCancel => "cancel_nothing",
             Self::NextGenFirst => "next_gen_needed",
             Self::KeyMissing => "idempotency_key_missing",
             Self::KeyReused => "idempotency_key_reused",
@@ -133,6 +143,7 @@ impl Fault {
             Self::Sheet(fault) => fault.code(),
             Self::ImportNotClean => "import_not_clean",
             Self::ImportRemoves => "import_removes_many",
+            Self::Bulk(fault) => fault.code(),
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -141,7 +152,7 @@ impl Fault {
     /// The status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::SignInNeeded(_) => StatusCode::UNAUTHORIZED,
+            Self::SignInNeeded(_) | Self::TokenRefused => StatusCode::UNAUTHORIZED,
             Self::NotFound | Self::SignInOff => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongHost(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -167,6 +178,7 @@ impl Fault {
             | Self::HeldExpired
             | Self::NothingToReplay
             | Self::NothingToUndo
+            | Self::NothingToCancel
             | Self::NextGenFirst => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
@@ -174,7 +186,10 @@ impl Fault {
             Self::PbxFirst | Self::NameTaken | Self::SourceTaken | Self::LicencesOver(..) => {
                 StatusCode::CONFLICT
             }
-            Self::Mapping(_) | Self::ImportNotClean | Self::ImportRemoves => StatusCode::CONFLICT,
+            Self::Bulk(fault) if fault.is_input() => StatusCode::BAD_REQUEST,
+            Self::Mapping(_) | Self::ImportNotClean | Self::ImportRemoves | Self::Bulk(_) => {
+                StatusCode::CONFLICT
+            }
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -183,7 +198,7 @@ impl Fault {
     /// In a few words.
     pub(crate) fn title(&self) -> &'static str {
         match self {
-            Self::SignInNeeded(_) => "You are not signed in",
+            Self::SignInNeeded(_) | Self::TokenRefused => "You are not signed in",
             Self::NotFound => "There is no such page",
             Self::Refused(_) | Self::VisitNeeded(_) => "You may not do this",
             Self::SignIn(_) | Self::TwoCookies => "The sign-in was not completed",
@@ -206,6 +221,9 @@ impl Fault {
             Self::SignInNeeded(_) => {
                 "There is no sign-in, or it has ended: after 30 minutes without a click, and after 8 hours."
                     .into()
+            }
+            Self::TokenRefused => {
+                "The token is unknown here, has ended or was revoked, or its person is shut out.".into()
             }
             Self::NotFound => "There is nothing at this address, or nothing that you may see.".into(),
             Self::MethodNotAllowed => "The address was asked for in a way that it does not answer.".into(),
@@ -242,6 +260,7 @@ impl Fault {
             Self::HeldExpired => "These removals have waited for more than seven days.".into(),
             Self::NothingToReplay => "This sync is not over, or it has done all that it was to do.".into(),
             Self::NothingToUndo => "This sync is not over, or it has changed nothing.".into(),
+            Self::NothingToCancel => "This sync is over.".into(),
             Self::NextGenFirst => "Auto Sync needs Next Gen Teams Sync, which is off.".into(),
             Self::KeyMissing => {
                 "The header Idempotency-Key is missing, or is not 1 to 200 visible characters.".into()
@@ -262,6 +281,7 @@ impl Fault {
                 "The file changes nothing, has a row that cannot be used, or needs more licences than there are.".into()
             }
             Self::ImportRemoves => "So many users would lose their mapping that this has to be confirmed.".into(),
+            Self::Bulk(fault) => fault.happened().into(),
             Self::Unavailable => "The database is busy or away.".into(),
             Self::Internal => "Something went wrong on our side. It is in the log.".into(),
         }
@@ -271,6 +291,9 @@ impl Fault {
     pub(crate) fn todo(&self) -> &'static str {
         match self {
             Self::SignInNeeded(_) => "Sign in.",
+            Self::TokenRefused => {
+                "Make a new one in the portal, under Tokens, and send it in the header Authorization."
+            }
             Self::NotFound => "Go to your accounts, or sign in as somebody else.",
             Self::MethodNotAllowed | Self::BadInput(..) | Self::TooLarge => {
                 "Correct the request and send it again."
@@ -279,7 +302,9 @@ impl Fault {
             Self::CrossSite | Self::FormStale => "Open the page anew and try again. Nothing was changed.",
             Self::TwoCookies => "Delete the cookies of this site and sign in again.",
             Self::Refused(act) => act.refusal(),
-            Self::VisitNeeded(_) => "Enter the account with a reason first.",
+            Self::VisitNeeded(_) => {
+                "Enter the account with a reason first; with a token, say why in the header Tandem-Reason."
+            }
             Self::SignIn(_) => "Sign in again. If it happens twice, tell your provider the code below.",
             Self::NoAccount(_) => {
                 "Sign in as somebody else, or ask your provider, or the Global Admin of your organisation, for a role."
@@ -297,7 +322,7 @@ impl Fault {
             Self::VersionMissing => "Read first, and send the ETag that comes with it.",
             Self::HeldDecided => "Look at what is held now.",
             Self::HeldExpired => "Start a new sync over everybody; it looks anew.",
-            Self::NothingToReplay | Self::NothingToUndo => "Look at the sync again.",
+            Self::NothingToReplay | Self::NothingToUndo | Self::NothingToCancel => "Look at the sync again.",
             Self::NextGenFirst => "Have the Global Admin switch that on and save it first.",
             Self::KeyMissing => "Send a key of your own, a new one for each new request.",
             Self::KeyReused => "Send a new key for a new request.",
@@ -313,6 +338,7 @@ impl Fault {
                 "Look at the preview, mend the file and upload it again. Nothing was saved."
             }
             Self::ImportRemoves => "Look at the preview and say that it is meant. Nothing was saved.",
+            Self::Bulk(fault) => fault.todo(),
             Self::Internal => "Try again. If it happens twice, tell your provider the code below.",
         }
     }

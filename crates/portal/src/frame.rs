@@ -100,7 +100,17 @@ fn formed(fault: &Fault, path: &str, nonce: &Nonce) -> Response {
             "detail": format!("{} {}", fault.happened(), fault.todo()),
         });
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-        return (fault.status(), kind, body.to_string()).into_response();
+        let mut answer = (fault.status(), kind, body.to_string()).into_response();
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            let refused = *fault == Fault::TokenRefused;
+            let asks = if refused {
+                "Bearer realm=\"tandem\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"tandem\""
+            };
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(asks));
+        }
+        return answer;
     }
     match fault {
         Fault::SignInNeeded(go_on) => {

@@ -13,6 +13,7 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;
+use tandem_consent::Secret;
 use tandem_domain::audit::PROVIDER;
 use tandem_domain::roles::{Act, Role, Roles};
 use tandem_domain::{AccountId, ObjectId, TenantId};
@@ -28,6 +29,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::App;
+use crate::bearer;
 use crate::cookies::Cookie;
 use crate::fault::Fault;
 use crate::frame::BODY_BYTES;
@@ -54,11 +56,20 @@ pub(crate) struct Visitor {
     pub(crate) operator: bool,
     pub(crate) microsoft: Option<(TenantId, ObjectId)>,
     pub(crate) global_admin: bool,
-    pub(crate) session: SecretHash,
+    pub(crate) by: By,
     /// What forms of this session show.
     pub(crate) mark: String,
     /// The pause of the fleet, while it lasts.
     pub(crate) paused: Option<Pause>,
+}
+
+/// By what somebody is known.
+#[derive(Clone, Debug)]
+pub(crate) enum By {
+    /// A session of a browser, by the hash of its secret.
+    Session(SecretHash),
+    /// A bearer token, with the reason that came along.
+    Token { reason: Option<String> },
 }
 
 /// Somebody who is let into an account.
@@ -122,43 +133,20 @@ async fn admit(
         return Ok(request);
     }
     let now = app.clock.now();
-    let secret = Cookie::Session.read(&app.base, request.headers())?;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    // a form is not sent again after a sign-in, and a part of a page is no page
-    let path = if *request.method() == Method::GET { path } else { "/" };
+    let api = entry.path.starts_with("/api/");
     // what a page asks for by itself, while it is open
     let live = PARTS.into_iter().any(|part| entry.path.ends_with(part));
-    let path =
-        match path.split('?').next().and_then(|path| PARTS.iter().find_map(|part| path.strip_suffix(part))) {
-            Some(page) if live => page.to_owned(),
-            _ => path.to_owned(),
-        };
-    let wanted = || Fault::SignInNeeded(path.clone());
-    let secret = secret.ok_or_else(wanted)?;
-    let hash = secret.hash();
-    let mut tx = app.store.begin("portal.session").await?;
-    let session = sessions::find(&mut tx, &hash, now, IDLE).await?.ok_or_else(wanted)?;
-    let paused = pause::fleet(&mut tx, now).await?;
-    if session.seen_at + TOUCH < now && !live {
-        sessions::touch(&mut tx, &hash, now).await?;
-        tx.commit().await?;
+    let visitor = if api && bearer::brought(request.headers()) {
+        bearer::visitor(app, request.headers(), now).await?
     } else {
-        drop(tx);
-    }
-    let visitor = Visitor {
-        person: session.person,
-        name: session.name,
-        operator: session.operator,
-        microsoft: session.microsoft,
-        global_admin: session.global_admin,
-        session: hash,
-        mark: secret.derive("form", "portal").expose_secret().to_owned(),
-        paused,
+        let secret = Cookie::Session.read(&app.base, request.headers())?;
+        let visitor = signed_in(app, secret, sign_in_for(&request, live), live, now).await?;
+        // an upload is too long to be read here: its extractor compares the mark
+        if *request.method() == Method::POST && entry.path != UPLOAD {
+            request = unmark(&visitor.mark, api, request).await?;
+        }
+        visitor
     };
-    // an upload is too long to be read here: its extractor compares the mark
-    if *request.method() == Method::POST && entry.path != UPLOAD {
-        request = unmark(&visitor.mark, entry.path.starts_with("/api/"), request).await?;
-    }
     match entry.access {
         Access::Open => {}
         Access::Person(act) => {
@@ -173,6 +161,47 @@ async fn admit(
     }
     request.extensions_mut().insert(visitor);
     Ok(request)
+}
+
+/// What asks for a sign-in, and says where to go on.
+fn sign_in_for(request: &Request, live: bool) -> Fault {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    // a form is not sent again after a sign-in, and a part of a page is no page
+    let path = if *request.method() == Method::GET { path } else { "/" };
+    let page = path.split('?').next().and_then(|path| PARTS.iter().find_map(|part| path.strip_suffix(part)));
+    Fault::SignInNeeded(page.filter(|_| live).unwrap_or(path).to_owned())
+}
+
+/// Whose session it is.
+async fn signed_in(
+    app: &App,
+    secret: Option<Secret>,
+    wanted: Fault,
+    live: bool,
+    now: OffsetDateTime,
+) -> Result<Visitor, Fault> {
+    let wanted = || wanted.clone();
+    let secret = secret.ok_or_else(wanted)?;
+    let hash = secret.hash();
+    let mut tx = app.store.begin("portal.session").await?;
+    let session = sessions::find(&mut tx, &hash, now, IDLE).await?.ok_or_else(wanted)?;
+    let paused = pause::fleet(&mut tx, now).await?;
+    if session.seen_at + TOUCH < now && !live {
+        sessions::touch(&mut tx, &hash, now).await?;
+        tx.commit().await?;
+    } else {
+        drop(tx);
+    }
+    Ok(Visitor {
+        person: session.person,
+        name: session.name,
+        operator: session.operator,
+        microsoft: session.microsoft,
+        global_admin: session.global_admin,
+        by: By::Session(hash),
+        mark: secret.derive("form", "portal").expose_secret().to_owned(),
+        paused,
+    })
 }
 
 /// Takes the mark off a form after comparing it; the API brings it in a header.
@@ -227,9 +256,10 @@ async fn enter(
         drop(tx);
         return Err(stranger(app, visitor, name, act, now).await?);
     }
-    let visit = match visitor.operator {
-        true => visits::current(&mut tx, account.account, &visitor.session, now).await?,
-        false => None,
+    let visit = match &visitor.by {
+        _ if !visitor.operator => None,
+        By::Session(session) => visits::current(&mut tx, account.account, session, now).await?,
+        By::Token { reason } => reason.clone(),
     };
     if !roles.may(act) {
         let record = of(visitor, account.account, act, now, "", act.refusal(), false);

@@ -12,6 +12,8 @@
 mod acts;
 mod api;
 mod assets;
+mod bearer;
+mod bundle;
 mod chart;
 mod cookies;
 mod embed;

@@ -2,11 +2,13 @@
 
 pub(crate) mod accounts;
 pub(crate) mod again;
+pub(crate) mod bulk;
 pub(crate) mod detector;
 pub(crate) mod embed;
 pub(crate) mod enter;
 pub(crate) mod error;
 pub(crate) mod fleet;
+pub(crate) mod fleet_jobs;
 pub(crate) mod held;
 pub(crate) mod imports;
 pub(crate) mod job;
@@ -20,6 +22,7 @@ pub(crate) mod request;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod sync;
+pub(crate) mod tokens;
 pub(crate) mod troubleshooting;
 pub(crate) mod user;
 pub(crate) mod users;
@@ -112,6 +115,7 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+mod sample_bulk;
 #[cfg(test)]
 mod sample_fleet;
 #[cfg(test)]

@@ -136,6 +136,13 @@ fn all() -> Vec<(Entry, Serve)> {
         post_("/accounts/{account}/jobs/{job}/replay", Account(Act::Replay), post(pages::again::replay)),
         post_("/accounts/{account}/jobs/{job}/undo", Account(Act::Undo), post(pages::again::preview)),
         post_("/accounts/{account}/jobs/{job}/undo/{request}", Account(Act::Undo), post(pages::again::undo)),
+        get_("/accounts/{account}/jobs/{job}/cancel", Account(Act::Cancel), get(pages::again::before_cancel)),
+        post_("/accounts/{account}/jobs/{job}/cancel", Account(Act::Cancel), post(pages::again::cancel)),
+        get_(
+            "/accounts/{account}/jobs/{job}/bundle",
+            Account(Act::SupportBundle),
+            get(pages::job::support_bundle),
+        ),
         get_("/accounts/{account}/held", Account(Act::SeeJobs), get(pages::held::page)),
         post_(
             "/accounts/{account}/held/{held}/approve",
@@ -197,6 +204,16 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::SwitchTroubleshooting),
             post(pages::troubleshooting::switch),
         ),
+        get_("/tokens", Person(Act::OwnTokens), get(pages::tokens::page)),
+        post_("/tokens", Person(Act::OwnTokens), post(pages::tokens::make)),
+        post_("/tokens/{token}/revoke", Person(Act::OwnTokens), post(pages::tokens::revoke)),
+        get_("/fleet/jobs", Person(Act::SeeFleet), get(pages::fleet_jobs::page)),
+        get_("/fleet/bulk", Person(Act::SeeFleet), get(pages::bulk::list)),
+        post_("/fleet/bulk", Person(Act::BulkReplay), post(pages::bulk::make)),
+        get_("/fleet/bulk/new", Person(Act::BulkReplay), get(pages::bulk::new)),
+        get_("/fleet/bulk/{bulk}", Person(Act::SeeFleet), get(pages::bulk::page)),
+        get_("/fleet/bulk/{bulk}/live", Person(Act::SeeFleet), get(pages::bulk::live)),
+        post_("/fleet/bulk/{bulk}/abort", Person(Act::BulkReplay), post(pages::bulk::abort)),
         get_("/api/v1/openapi.json", Open, get(api::document)),
         get_("/api/v1/me", Person(Act::ListAccounts), get(api::accounts::me)),
         get_("/api/v1/accounts", Person(Act::ListAccounts), get(api::accounts::list)),
@@ -242,6 +259,13 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::Undo),
             post(api::acts::undo_preview),
         ),
+        post_("/api/v1/accounts/{account}/jobs/{job}/cancel", Account(Act::Cancel), post(api::acts::cancel)),
+        get_(
+            "/api/v1/accounts/{account}/jobs/{job}/bundle",
+            Account(Act::SupportBundle),
+            get(api::jobs::bundle),
+        ),
+        get_("/api/v1/accounts/{account}/jobs/{job}/log", Account(Act::SeeJobs), get(api::jobs::log)),
         get_("/api/v1/accounts/{account}/held", Account(Act::SeeJobs), get(api::requests::held)),
         post_(
             "/api/v1/accounts/{account}/held/{held}/approve",
@@ -306,7 +330,18 @@ fn all() -> Vec<(Entry, Serve)> {
             Account(Act::SaveMapping),
             post(api::proposals::accept),
         ),
+        get_("/api/v1/jobs", Person(Act::SeeFleet), get(api::fleet_jobs::list)),
+        get_("/api/v1/bulk", Person(Act::SeeFleet), get(api::bulk::list)),
+        post_("/api/v1/bulk", Person(Act::BulkReplay), post(api::bulk::make).layer(long())),
+        get_("/api/v1/bulk-count", Person(Act::BulkReplay), get(api::bulk::count)),
+        get_("/api/v1/bulk/{bulk}", Person(Act::SeeFleet), get(api::bulk::one)),
+        post_("/api/v1/bulk/{bulk}/abort", Person(Act::BulkReplay), post(api::bulk::abort)),
     ]
+}
+
+/// A thousand ids are longer than other bodies.
+fn long() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(64 * 1024)
 }
 
 /// Every route of the portal, but for those of the crate `consent` below `/connect`.

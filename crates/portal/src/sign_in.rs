@@ -26,7 +26,7 @@ use crate::App;
 use crate::cookies::Cookie;
 use crate::extract::Form;
 use crate::fault::Fault;
-use crate::guard::Visitor;
+use crate::guard::{By, Visitor};
 
 /// How long the answer of an issuer is waited for.
 const STATE_LIFE: Duration = Duration::minutes(10);
@@ -189,7 +189,9 @@ async fn signed_in(
 /// Ends the session of this browser.
 pub(crate) async fn sign_out(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, Fault> {
     let mut tx = app.store.begin_for("portal.sign_out", PROVIDER).await?;
-    sessions::close(&mut tx, &visitor.session).await?;
+    if let By::Session(session) = &visitor.by {
+        sessions::close(&mut tx, session).await?;
+    }
     audit::append(
         &mut tx,
         &audit::Entry {

@@ -1,6 +1,7 @@
 //! Times, counts and words as pages show them.
 
 use serde_json::Value;
+use tandem_domain::JobId;
 use tandem_domain::account_state::AccountState;
 use tandem_domain::job::JobState;
 use tandem_domain::user_state::UserState;
@@ -16,6 +17,12 @@ pub(crate) fn full(at: OffsetDateTime) -> String {
 /// A time that may be missing.
 pub(crate) fn maybe(at: Option<OffsetDateTime>) -> String {
     at.map_or_else(|| "\u{2013}".to_owned(), full)
+}
+
+/// When a job was cut, as its id says.
+pub(crate) fn cut_at(job: JobId) -> OffsetDateTime {
+    let milliseconds = i64::try_from(job.0.as_u128() >> 80).unwrap_or_default();
+    OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(milliseconds)
 }
 
 /// Hours and minutes of a time today; in full on another day.
@@ -131,5 +138,7 @@ mod tests {
         assert_eq!(segment("a/b c.\u{e9}%"), "a%2Fb%20c%2E%C3%A9%25");
         assert_eq!(short(&"x".repeat(300)).chars().count(), 201);
         assert_eq!(short("x"), "x");
+        let job = JobId("019ca9b9-4fa0-7000-8000-000000000001".parse().unwrap());
+        assert_eq!(full(cut_at(job)), "2026-03-01 14:07:00 UTC");
     }
 }

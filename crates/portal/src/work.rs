@@ -1,7 +1,9 @@
 //! What pages and API do alike: reading in the context of one account, and asking for what others carry out.
 
+pub(crate) mod bulk;
 pub(crate) mod detector;
 pub(crate) mod fleet;
+pub(crate) mod fleet_jobs;
 pub(crate) mod imports;
 pub(crate) mod provider;
 pub(crate) mod users;
@@ -176,6 +178,13 @@ pub(crate) enum About<'a> {
     User(&'a PbxUserId),
 }
 
+/// What tells one request under a key from another.
+pub(crate) fn fingerprint(what: &[u8]) -> SecretHash {
+    let mut hash: SecretHash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, what).as_ref());
+    hash
+}
+
 /// Claims a key for a request; gives the request that the key stands for already. `what` tells one request from another
 /// under the same key.
 pub(crate) async fn claim(
@@ -185,8 +194,7 @@ pub(crate) async fn claim(
     request: Uuid,
     now: OffsetDateTime,
 ) -> Result<Option<Uuid>, Fault> {
-    let mut hash: SecretHash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, what).as_ref());
+    let hash = fingerprint(what);
     let whose = (inside.id(), inside.visitor.person);
     match idempotency::claim(tx, whose, key, &hash, request, now).await? {
         Key::New => Ok(None),

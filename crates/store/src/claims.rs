@@ -57,7 +57,8 @@ statements! {
                  select t.account_id, t.job_id, t.job_type, t.scope, t.cause, t.person, t.epoch, t.event_number, t.from_gen,
                         t.first_change_at, t.due_at, t.started_at, t.traceparent, t.token_request, t.excused, t.reason, t.linked_job, t.subject from taken t";
     /// Renews the leases of a worker's jobs; tells which have a successor waiting, or may not go on by themselves
-    /// because Auto Sync was switched off or the account or the fleet was paused, and which may not write any more.
+    /// because Auto Sync was switched off or the account or the fleet was paused, and which may not write any more, for that
+    /// or because a person stops it.
     HEARTBEAT = "update queue.jobs j set lease_until = clock_timestamp() + $4 * interval '1 ms'
                    from unnest($2::uuid[], $3::int[]) as mine (job_id, epoch)
                   where j.job_id = mine.job_id and j.epoch = mine.epoch and j.worker = $1 and j.state = 'running'
@@ -65,7 +66,7 @@ statements! {
                         or j.job_type = 'auto' and exists (select from admin.accounts a where a.account_id = j.account_id
                              and (not a.auto_sync or a.paused_until > now()
                                or exists (select from admin.fleet_pause p where p.until > now()))) as give_way,
-                        j.job_type = 'auto' and not exists (select from admin.accounts a join vault.authorizations v using (account_id)
+                        j.cancel_at is not null or j.job_type = 'auto' and not exists (select from admin.accounts a join vault.authorizations v using (account_id)
                              where a.account_id = j.account_id and a.auto_sync and v.state in ('healthy', 'weakened')) as forbidden";
     /// Numbers events of a claimed job; no row when the claim is not ours any more.
     NUMBER = "update queue.jobs set event_number = event_number + $3
@@ -218,7 +219,7 @@ pub struct Beat {
     pub job: JobId,
     /// Users that have not been started should be left to the next job.
     pub give_way: bool,
-    /// Nothing may be written any more: Auto Sync was switched off, or the authorization is gone.
+    /// Nothing may be written any more: Auto Sync was switched off, the authorization is gone, or a person stops the job.
     pub forbidden: bool,
 }
 

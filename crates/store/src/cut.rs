@@ -49,7 +49,8 @@ statements! {
     /// nobody and joins nothing, so such a request waits until nothing is queued. One that came with a token waits while the
     /// queued job of its account uses the token of somebody else. What was asked for before a pause waits until it ends.
     REQUESTS = "select r.request_id, r.account_id, r.kind, r.scope, r.person, r.reason, r.subject, r.linked_job, r.signed_in_oid,
-                       (select p.job_type from queue.jobs p where p.job_id = r.linked_job and r.kind = 'replay') as replayed_type
+                       (select coalesce((select p.job_type from queue.jobs p where p.job_id = r.linked_job),
+                                        (select p.job_type from log.jobs p where p.job_id = r.linked_job)) where r.kind = 'replay') as replayed_type
                   from admin.requests r
                  where r.taken_at is null and r.kind in ('sync', 'run', 'approve', 'undo', 'replay')
                    and not exists (select from admin.accounts a where a.account_id = r.account_id and a.paused_until > now())

@@ -12,6 +12,9 @@ mod sql;
 
 pub mod admin;
 pub mod authorizations;
+pub mod bulk;
+pub mod bulk_hand_in;
+pub mod cancel;
 pub mod change;
 pub mod claims;
 pub mod connect;
@@ -20,6 +23,7 @@ mod connect_links;
 pub mod connect_proof;
 pub mod cut;
 pub mod decisions;
+pub mod fleet_jobs;
 pub mod held;
 pub mod intents;
 pub mod log;
@@ -62,6 +66,9 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         admin::server::STATEMENTS,
         admin::sources::STATEMENTS,
         authorizations::STATEMENTS,
+        bulk::STATEMENTS,
+        bulk_hand_in::STATEMENTS,
+        cancel::STATEMENTS,
         change::STATEMENTS,
         connect::STATEMENTS,
         connect_begin::STATEMENTS,
@@ -69,6 +76,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         connect_proof::STATEMENTS,
         cut::STATEMENTS,
         decisions::STATEMENTS,
+        fleet_jobs::STATEMENTS,
         held::STATEMENTS,
         previews::STATEMENTS,
         undo::STATEMENTS,
@@ -95,12 +103,14 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         portal::fleet::STATEMENTS,
         portal::idempotency::STATEMENTS,
         portal::imports::STATEMENTS,
+        portal::names::STATEMENTS,
         portal::overview::STATEMENTS,
         portal::pause::STATEMENTS,
         portal::people::STATEMENTS,
         portal::sessions::STATEMENTS,
         portal::users::STATEMENTS,
         portal::settings::STATEMENTS,
+        portal::tokens::STATEMENTS,
         portal::visits::STATEMENTS,
         rates::STATEMENTS,
         claims::STATEMENTS,

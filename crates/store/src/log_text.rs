@@ -27,6 +27,7 @@ pub fn line(job: &JobRow, step: &StepRow) -> String {
         "taken_over" => ("JOB", said.list("Taken over", &["worker", "epoch"])),
         "parked" => ("JOB", said.list("Waits", &["reason", "detail"])),
         "released" => ("JOB", "May start".to_owned()),
+        "cancel_asked" => ("JOB", said.list("Asked to stop", &["person", "reason"])),
         "handed_over" => ("JOB", "Handed over to the next job".to_owned()),
         "planned" => ("PLAN", planned(said)),
         "read" => (

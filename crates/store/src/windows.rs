@@ -19,13 +19,13 @@ statements! {
     BEHIND = "select g.account_id from change.generations g left join queue.windows w using (account_id)
                where g.gen > coalesce(w.gathered_gen, 0) limit $1";
     /// Opens the windows of accounts whose last job was cancelled, or would have done something else than a person had
-    /// seen: its changes wait until nothing holds them back.
+    /// seen: its changes wait until nothing holds them back. Those of a job that a person stopped wait for the next one.
     REOPEN = "update queue.windows w
                  set first_change_at = coalesce(j.first_change_at, j.queued_at), last_change_at = coalesce(j.first_change_at, j.queued_at),
                      due_at = null
                 from sync.accounts s join queue.jobs j on j.job_id = s.last_job
                where s.account_id = w.account_id and w.first_change_at is null
-                 and (j.state = 'cancelled' or j.cause = 'preview' and j.error_code in ('plan_changed', 'preview_unknown'))
+                 and (j.state = 'cancelled' and j.cancel_at is null or j.cause = 'preview' and j.error_code in ('plan_changed', 'preview_unknown'))
                  and not exists (select from queue.jobs q where q.account_id = w.account_id and q.state in ('queued', 'running'))";
     /// Windows that nothing holds back any more. One that somebody works on is left for the next time.
     RELEASE = "with free as (

@@ -5,6 +5,7 @@ mod ask;
 mod held;
 mod look;
 mod preview;
+mod remote;
 
 use std::process::ExitCode;
 
@@ -26,10 +27,21 @@ pub(crate) enum JobsCommand {
     Show {
         /// Its id
         job: Uuid,
+        /// Its account, where that is not plain, through the portal
+        #[arg(long, value_name = "NAME", requires = "portal")]
+        account: Option<String>,
+        #[command(flatten)]
+        remote: remote::MaybeRemote,
         /// How to print
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Follow a job until it is over, through the portal
+    Watch(remote::OneArgs),
+    /// Have a job that did not succeed done anew, through the portal
+    Replay(remote::AskArgs),
+    /// Stop a job that is queued or runs, through the portal; what it has done stays done
+    Cancel(remote::AskArgs),
     /// Ask for a Manual job of an account; it uses the stored authorization
     Run(ask::RunJobArgs),
     /// Show what a job would do, without writing anything
@@ -62,6 +74,8 @@ pub(crate) struct ListArgs {
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
+    #[command(flatten)]
+    remote: remote::MaybeRemote,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -87,11 +101,26 @@ fn since(text: &str, now: OffsetDateTime) -> anyhow::Result<OffsetDateTime> {
     Ok(now - ago)
 }
 
-pub(crate) async fn run(command: JobsCommand, config: &Config) -> anyhow::Result<ExitCode> {
-    let operator = Operator::at_terminal(config)?;
+pub(crate) async fn run(
+    command: JobsCommand,
+    load: impl FnOnce() -> anyhow::Result<Config>,
+) -> anyhow::Result<ExitCode> {
+    // what goes through the portal needs neither the configuration nor the database
+    let command = match command {
+        JobsCommand::List(args) if args.remote.asked() => return remote::list(&args).await,
+        JobsCommand::Show { job, account, remote, output } if remote.asked() => {
+            return remote::show(&remote, (job, account.as_deref()), output).await;
+        }
+        JobsCommand::Watch(args) => return remote::watch(&args).await,
+        JobsCommand::Replay(args) => return remote::ask(&args, "replay").await,
+        JobsCommand::Cancel(args) => return remote::ask(&args, "cancel").await,
+        command => command,
+    };
+    let operator = Operator::at_terminal(&load()?)?;
     match command {
+        JobsCommand::Watch(_) | JobsCommand::Replay(_) | JobsCommand::Cancel(_) => {}
         JobsCommand::List(args) => look::list(&operator, &args).await?,
-        JobsCommand::Show { job, output } => look::show(&operator, job.into(), output).await?,
+        JobsCommand::Show { job, output, .. } => look::show(&operator, job.into(), output).await?,
         JobsCommand::Run(args) => return ask::run(&operator, args).await,
         JobsCommand::Preview(args) => return preview::preview(&operator, args).await,
         JobsCommand::Held(args) => held::list(&operator, &args).await?,

@@ -8,12 +8,14 @@ mod doctor;
 mod failpoints;
 mod jobs;
 mod keys;
+mod login;
 mod looks;
 mod migrate;
 mod operator;
 mod pages;
 mod people;
 mod private;
+mod remote;
 mod run;
 mod screen;
 mod sources;
@@ -62,6 +64,8 @@ enum Command {
     /// Accounts, licences, mappings and policy rules
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
+    /// Keep a token of the portal, for commands that work through it
+    Login(login::LoginArgs),
     /// Sync jobs
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
@@ -117,7 +121,8 @@ async fn entry(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(command) => config::check::run(&command, &cli.config),
         Command::Doctor(args) => doctor::run(args, &load()?).await,
         Command::Accounts(command) => accounts::run(command, &load()?).await,
-        Command::Jobs(command) => jobs::run(command, &load()?).await,
+        Command::Login(args) => login::run(args).await,
+        Command::Jobs(command) => jobs::run(command, load).await,
         Command::Keys(command) => keys::run(command, &load()?).await,
         Command::Audit(command) => audit::run(command, &load()?).await,
         Command::People(command) => people::run(command, &load()?).await,

@@ -29,18 +29,25 @@ pub(crate) fn note(text: &str) {
 
 /// Writes a JSON document.
 pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
+    let text = escaped(&serde_json::to_string_pretty(value)?);
     let _gone = writeln!(io::stdout().lock(), "{text}");
     Ok(())
+}
+
+/// What JSON leaves as it is and a terminal would act on stands in texts only, where it can be escaped.
+fn escaped(json: &str) -> String {
+    let one = |c: char| if harmful(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    json.chars().map(one).collect()
+}
+
+fn harmful(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text with everything replaced that a terminal would act on, or that would hide or reorder other text; line
 /// breaks stay.
 pub(crate) fn clean(text: &str) -> String {
-    let harmful = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -100,6 +107,8 @@ mod tests {
     fn nothing_steers_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\u{9b}c\u{202e}d\ne"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\ne");
         assert_eq!(one_line("a\nb\tc"), "a b c");
+        let json = serde_json::to_string_pretty("a\u{1b}[2Jb\u{9b}c\u{202e}d\u{e9}").unwrap();
+        assert_eq!(escaped(&json), "\"a\\u001b[2Jb\\u009bc\\u202ed\u{e9}\"");
     }
 
     #[test]

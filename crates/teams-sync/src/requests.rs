@@ -1,4 +1,4 @@
-//! What people ask for that needs no job: previews, dropping held removals, and looks at tenants whose accounts have an
+//! What people ask for that needs no job: previews, dropping held removals, stopping a job, and looks at tenants whose accounts have an
 //! app of their own.
 
 use std::sync::Arc;
@@ -10,16 +10,18 @@ use tandem_domain::plan::Decision;
 use tandem_domain::{JobId, plan};
 use tandem_runtime::{BoxError, chain};
 use tandem_store::admin::requests::{self, Ask, Taken};
+use tandem_store::cancel::{self, Cancelled};
 use tandem_store::decisions::{self, NewDecision};
 use tandem_store::held;
 use tandem_store::previews::{self, Planned, Preview};
-use tandem_store::{StoreError, authorizations, looks, wanted};
+use tandem_store::{StoreError, authorizations, looks, users, wanted};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Shared;
 use crate::job;
 use crate::job_error::JobError;
+use crate::journal::announce;
 use crate::look::Question;
 use crate::orders::{self, NO_GUARD};
 use crate::undo::Undoing;
@@ -55,6 +57,7 @@ async fn answer(shared: &Shared, request: &Taken) -> Result<(), StoreError> {
         Ask::Preview(scope) => preview(shared, request, scope, None).await,
         Ask::PreviewUndo(job) => preview(shared, request, JobScope::Changed, Some(job)).await,
         Ask::Reject(id) => reject(shared, request, id).await,
+        Ask::Cancel(job) => cancel(shared, request, job).await,
         Ask::Look => look_for(shared, request).await,
         Ask::Sync(_) | Ask::Run(..) | Ask::Approve(_) | Ask::Undo(..) | Ask::Replay(..) => Ok(()),
     }
@@ -161,6 +164,29 @@ async fn look(
     }
     let from = if undone.is_some() { snapshot.generation } else { snapshot.covered };
     Ok(Planned { from, to: snapshot.generation, plan })
+}
+
+/// Stops a job: one that is queued at once, one that runs with its worker's next heartbeat, between two users.
+async fn cancel(shared: &Shared, request: &Taken, job: JobId) -> Result<(), StoreError> {
+    let mut tx = shared.store.begin("jobs.cancel").await?;
+    let (account, reason) = (request.account, request.reason.as_deref());
+    let refused = match cancel::cancel(&mut tx, account, job, &request.person, reason).await? {
+        Cancelled::Queued(events) => {
+            users::cancelled(&mut tx, account, job).await?;
+            announce(shared, &mut tx, &events).await?;
+            None
+        }
+        Cancelled::Running(events) => {
+            announce(shared, &mut tx, &events).await?;
+            None
+        }
+        Cancelled::Nothing => Some(("cancel_nothing", "the sync is over, or stops already")),
+    };
+    requests::answered(&mut tx, request.id, refused).await?;
+    tx.commit().await?;
+    shared.bell.ring();
+    tracing::info!(%account, %job, stopped = refused.is_none(), "somebody stops a job");
+    Ok(())
 }
 
 async fn reject(shared: &Shared, request: &Taken, id: Uuid) -> Result<(), StoreError> {

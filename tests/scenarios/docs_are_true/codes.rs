@@ -20,6 +20,8 @@ const PORTAL: &str = include_str!("../../../crates/portal/src/fault.rs");
 const PORTAL_MAPPING: &str = include_str!("../../../crates/portal/src/fault/mapping.rs");
 const PORTAL_FILES: &str = include_str!("../../../crates/portal/src/sheet/flaw.rs");
 const PORTAL_ROWS: &str = include_str!("../../../crates/portal/src/sheet/verdict.rs");
+const PORTAL_BULK: &str = include_str!("../../../crates/portal/src/fault/bulk.rs");
+const REPLAYS: &str = include_str!("../../../crates/domain/src/replay.rs");
 const ID_TOKENS: &str = include_str!("../../../crates/consent/src/id_token.rs");
 const PROOFS: &str = include_str!("../../../crates/teams-sync/src/proof.rs");
 
@@ -54,6 +56,8 @@ fn every_code_is_explained() {
         PORTAL_MAPPING,
         PORTAL_FILES,
         PORTAL_ROWS,
+        PORTAL_BULK,
+        REPLAYS,
         ID_TOKENS,
         PROOFS,
     ]
@@ -66,6 +70,7 @@ fn every_code_is_explained() {
             "refused(\"",
             "whole(\"",
             "Some((\"",
+            "=> Some(\"",
             "\n        (\"",
             "=> (\"",
             "Err(\"",

@@ -29,7 +29,7 @@ fn a5_a_sync_is_for_the_global_admin_and_contributors_who_get_only_teams() {
 
 #[test]
 fn replay_undo_and_approval_are_for_the_global_admin_a_contributor_or_an_operator() {
-    for act in [Act::Replay, Act::Undo, Act::DecideHeld] {
+    for act in [Act::Replay, Act::Undo, Act::DecideHeld, Act::Cancel] {
         assert_eq!(who(act), [GlobalAdmin, SyncContributor, Operator], "{act}");
     }
 }

@@ -52,6 +52,12 @@ pub(crate) struct NewPreview {
     scope: String,
 }
 
+impl Because {
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 type Answer = Result<(StatusCode, Json<Asked>), Fault>;
 
 async fn asked(app: &App, inside: &InAccount, headers: &HeaderMap, wish: Wish, reason: &str) -> Answer {
@@ -125,6 +131,21 @@ pub(crate) async fn undo(
     let new: NewUndo = super::body(&headers, &body, "is { \"reason\": text, \"preview_id\": id }")?;
     let wish = Wish::Undo(JobId(id(&job)?), new.preview_id);
     asked(&app, &inside, &headers, wish, acts::reason(&new.reason)?).await
+}
+
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/jobs/{job}/cancel", tag = "jobs", request_body = Because,
+    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), PostHeaders), responses(
+    (status = 202, description = "A job that waits ends, one that runs stops between two users", body = Asked),
+    Refusals))]
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let Path((_, job)) = path;
+    because(&app, &inside, &headers, &body, Wish::Cancel(JobId(id(&job)?))).await
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/jobs/{job}/undo-preview", tag = "jobs", request_body = Empty,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_domain::JobId;
 use tandem_store::log_read::{JobRow, StepRow};
+use tandem_store::log_text;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -180,4 +182,47 @@ pub(crate) async fn steps(
     let row = work::job(&app, &inside, JobId(id(&job)?)).await?;
     let found = work::steps(&app, &inside, row.job, query.after.unwrap_or_default().max(0)).await?;
     Ok(Json(Steps { steps: found.rows.iter().map(Step::from).collect(), next: found.next }))
+}
+
+/// The log of a job as text.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Log {
+    lines: Vec<String>,
+    /// The `after` from which on there are further lines, now or later.
+    last: i64,
+    /// Whether there are further lines now.
+    more: bool,
+}
+
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/jobs/{job}/log", tag = "jobs",
+    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), ("after" = Option<i64>, Query, description = "The `last` of the page before")), responses(
+    (status = 200, description = "Its log, a line for each step", body = Log),
+    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn log(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    path: Path<(String, String)>,
+    Query(query): Query<After>,
+) -> Result<Json<Log>, Fault> {
+    let Path((_, job)) = path;
+    let row = work::job(&app, &inside, JobId(id(&job)?)).await?;
+    let after = query.after.unwrap_or_default().max(0);
+    let found = work::steps(&app, &inside, row.job, after).await?;
+    let last = found.rows.last().map_or(after, |step| step.number);
+    let lines = found.rows.iter().map(|step| log_text::line(&row, step)).collect();
+    Ok(Json(Log { lines, last, more: found.next.is_some() }))
+}
+
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/jobs/{job}/bundle", tag = "jobs",
+    params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job")), responses(
+    (status = 200, description = "All that is known of the job; names, numbers and secrets are masked", body = Object),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn bundle(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    path: Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let Path((_, job)) = path;
+    crate::bundle::make(&app, &inside, JobId(id(&job)?)).await
 }

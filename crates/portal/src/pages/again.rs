@@ -1,4 +1,4 @@
-//! Doing a job anew, and taking it back.
+//! Doing a job anew, taking it back, and stopping it.
 
 use std::sync::Arc;
 
@@ -57,6 +57,43 @@ pub(crate) async fn replay(
     Form(form): Form<ReasonForm>,
 ) -> Result<Response, Fault> {
     form.asks(&app, &inside, Wish::Replay(JobId(id(&job)?))).await
+}
+
+#[derive(Template)]
+#[template(path = "cancel.html")]
+pub(crate) struct CancelPage {
+    pub(crate) layout: Layout,
+    pub(crate) name: String,
+    pub(crate) row: Row,
+    pub(crate) key: String,
+}
+
+/// Asks once more before a job is stopped.
+pub(crate) async fn before_cancel(
+    State(app): State<Arc<App>>,
+    nonce: Nonce,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    let job = work::job(&app, &inside, JobId(id(&job)?)).await?;
+    if !acts::may_cancel(&job) {
+        return Err(Fault::NothingToCancel);
+    }
+    html(&CancelPage {
+        layout: Layout::inside(&nonce, &inside, "jobs"),
+        name: inside.account.name.clone(),
+        row: Row::of(&job, app.clock.now()),
+        key: app.ids.v4().to_string(),
+    })
+}
+
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+    Form(form): Form<ReasonForm>,
+) -> Result<Response, Fault> {
+    form.asks(&app, &inside, Wish::Cancel(JobId(id(&job)?))).await
 }
 
 /// A plan of an undo that is asked for.

@@ -14,7 +14,7 @@ use super::{Layout, html, see_other};
 use crate::extract::Form;
 use crate::fault::Fault;
 use crate::frame::Nonce;
-use crate::guard::{InAccount, of};
+use crate::guard::{By, InAccount, of};
 use crate::{App, acts};
 
 /// How long a visit lasts.
@@ -47,7 +47,8 @@ pub(crate) async fn enter(
     let reason = acts::reason(&form.reason)?;
     let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
     let mut tx = app.store.begin_for("portal.enter", account).await?;
-    visits::enter(&mut tx, account, &visitor.session, reason, (now, now + VISIT)).await?;
+    let By::Session(session) = &visitor.by else { return Err(Fault::Internal) };
+    visits::enter(&mut tx, account, session, reason, (now, now + VISIT)).await?;
     audit::append(&mut tx, &of(visitor, account, Act::EnterAccount, now, "", reason, true)).await?;
     tx.commit().await?;
     Ok(see_other(&format!("/accounts/{}", inside.account.name)))

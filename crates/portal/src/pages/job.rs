@@ -23,7 +23,7 @@ use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::InAccount;
 use crate::live::{self, Look, Seen};
-use crate::{App, acts, view, work};
+use crate::{App, acts, bundle, view, work};
 
 #[derive(Template)]
 #[template(path = "job.html")]
@@ -64,6 +64,8 @@ pub(crate) struct Carried {
 pub(crate) struct Can {
     pub(crate) replay: bool,
     pub(crate) undo: bool,
+    pub(crate) cancel: bool,
+    pub(crate) bundle: bool,
     /// Removals that this job held wait for a person.
     pub(crate) held: bool,
     pub(crate) mark: String,
@@ -200,6 +202,8 @@ async fn shown(app: &App, inside: &InAccount, job: &str, asked: &Asked) -> Resul
     shown.can = Can {
         replay: acts::may_replay(&row) && inside.roles.may(Act::Replay),
         undo: acts::may_undo(&row) && inside.roles.may(Act::Undo),
+        cancel: acts::may_cancel(&row) && inside.roles.may(Act::Cancel),
+        bundle: inside.roles.may(Act::SupportBundle),
         held,
         mark: inside.visitor.mark.clone(),
         key: app.ids.v4().to_string(),
@@ -242,4 +246,13 @@ pub(crate) async fn events(
             Ok(Look { version: live::version(&row), last: !live(&row) })
         }
     }))
+}
+
+/// All that is known of the job, to be taken along.
+pub(crate) async fn support_bundle(
+    State(app): State<Arc<App>>,
+    inside: InAccount,
+    Path((_, job)): Path<(String, String)>,
+) -> Result<Response, Fault> {
+    bundle::make(&app, &inside, JobId(id(&job)?)).await
 }

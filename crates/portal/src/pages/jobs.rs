@@ -86,7 +86,7 @@ pub(crate) struct Asked {
     pub(crate) after: String,
 }
 
-fn read<T>(
+pub(crate) fn read<T>(
     text: &str,
     parse: impl Fn(&str) -> Option<T>,
     name: &'static str,
@@ -98,7 +98,7 @@ fn read<T>(
     }
 }
 
-fn day(text: &str) -> Option<OffsetDateTime> {
+pub(crate) fn day(text: &str) -> Option<OffsetDateTime> {
     let date = Date::parse(text, format_description!("[year]-[month]-[day]")).ok()?;
     // far years would overflow where they are made into job ids
     (1970..=9000).contains(&date.year()).then(|| date.midnight().assume_utc())

@@ -14,7 +14,7 @@ use time::Duration;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use crate::guard::{InAccount, Visitor};
+use crate::guard::{By, InAccount, Visitor};
 use crate::saving::Versioned;
 use crate::settings::Windows;
 
@@ -93,7 +93,7 @@ pub(super) fn inside(text: &str) -> InAccount {
         operator: false,
         microsoft: None,
         global_admin: true,
-        session: [0; 32],
+        by: By::Session([0; 32]),
         mark: text.to_owned(),
         paused: None,
     };

@@ -21,8 +21,8 @@ use uuid::Uuid;
 use super::pause::PauseForm;
 use super::sample_plans::{contributor, held_list, inside, plan, preview, versioned, windows};
 use super::{
-    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_fleet,
-    sample_provider, sample_users, settings, sign_in,
+    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_bulk,
+    sample_fleet, sample_provider, sample_users, settings, sign_in,
 };
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -205,7 +205,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         );
         shown.more = Some(199);
         let (mark, key) = (text.to_owned(), text.to_owned());
-        shown.can = job::Can { replay: true, undo: true, held: true, mark, key };
+        shown.can = job::Can { replay: true, undo: true, cancel: true, bundle: true, held: true, mark, key };
         shown
     };
     let bare = job::Shown::of("alpha", &job_row(text, JobState::Queued), &[], &[], &Names::default(), NOW);
@@ -287,7 +287,12 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("replay of a manual one", replay(false).render()),
     ];
     let rendered = rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string())));
-    let more = [sample_users::pages(text), sample_fleet::pages(text), sample_provider::pages(text)];
+    let more = [
+        sample_users::pages(text),
+        sample_fleet::pages(text),
+        sample_provider::pages(text),
+        sample_bulk::pages(text),
+    ];
     rendered.into_iter().chain(more.into_iter().flatten()).collect()
 }
 
@@ -325,7 +330,8 @@ fn every_template_is_among_the_samples() {
         include_str!("samples.rs"),
         include_str!("sample_users.rs"),
         include_str!("sample_fleet.rs"),
-        include_str!("sample_provider.rs")
+        include_str!("sample_provider.rs"),
+        include_str!("sample_bulk.rs")
     );
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
         let path = file.unwrap().path();

@@ -20,7 +20,7 @@ statements! {
     /// Requests that teams-sync carries out, oldest first; one that a process left behind is taken again after a while.
     TAKE = "update admin.requests r set taken_at = clock_timestamp()
               from (select request_id from admin.requests
-                     where kind in ('preview', 'preview_undo', 'reject', 'look') and answered_at is null
+                     where kind in ('preview', 'preview_undo', 'reject', 'look', 'cancel') and answered_at is null
                        and (taken_at is null or taken_at < clock_timestamp() - $2 * interval '1 ms')
                      order by created_at limit $1 for update skip locked) w
              where r.request_id = w.request_id
@@ -52,6 +52,8 @@ pub enum Ask {
     Undo(JobId, Option<Uuid>),
     /// To do anew, with this scope, what a job did not achieve.
     Replay(JobId, JobScope),
+    /// To stop a job.
+    Cancel(JobId),
     /// To look at the tenant with the account's own app, see [`crate::looks`].
     Look,
 }
@@ -67,6 +69,7 @@ impl Ask {
             Self::Approve(held) => ("approve", changed, Some(held), None),
             Self::Reject(held) => ("reject", changed, Some(held), None),
             Self::Replay(job, scope) => ("replay", scope, None, Some(job.0)),
+            Self::Cancel(job) => ("cancel", changed, None, Some(job.0)),
             Self::Look => ("look", changed, None, None),
             Self::Undo(job, preview) => ("undo", changed, preview, Some(job.0)),
         }
@@ -222,6 +225,7 @@ pub async fn take(store: &Store, most: i64, patience: std::time::Duration) -> Re
                 ("preview", _, _) => Ask::Preview(scope),
                 ("preview_undo", _, Some(job)) => Ask::PreviewUndo(JobId(job)),
                 ("reject", Some(held), _) => Ask::Reject(held),
+                ("cancel", _, Some(job)) => Ask::Cancel(JobId(job)),
                 ("look", ..) => Ask::Look,
                 _ => return Err(odd("admin.requests.kind")),
             };

@@ -29,6 +29,7 @@ const ROWS: &[(&str, &str)] = &[
         "(import_id, account_id, person_id, digest, lines, created_at, expires_at)
          values ({u}, {a}, {u}, sha256(({u})::text::bytea), '[]', now(), now() + interval '1 h')",
     ),
+    ("admin.bulk_items", "(bulk_id, job_id, account_id) values ({u}, {u}, {a})"),
     ("pbx.bindings", "(source, account_key, account_id) values ('pbx', 'key-{n}', {a})"),
     ("pbx.profiles", "(account_id, pbx_user_id, source, profile, digest) values ({a}, '101', 'pbx', '{}', 1)"),
     ("pbx.spool", "(source, run, seq, account_id, pbx_user_id) values ('pbx', {u}, 1, {a}, '101')"),
