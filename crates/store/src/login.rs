@@ -16,19 +16,22 @@ pub enum Login {
     Portal,
     /// What the portal looks up over many accounts; it writes nothing.
     PortalFleet,
+    /// Writes mail.
+    Notifier,
     /// The provider's operators at a terminal.
     Operator,
 }
 
 impl Login {
     /// All logins.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Detector,
         Self::Debouncer,
         Self::TeamsSync,
         Self::SyncLog,
         Self::Portal,
         Self::PortalFleet,
+        Self::Notifier,
         Self::Operator,
     ];
 
@@ -42,6 +45,7 @@ impl Login {
             Self::SyncLog => "tandem_sync_log",
             Self::Portal => "tandem_portal",
             Self::PortalFleet => "tandem_portal_fleet",
+            Self::Notifier => "tandem_notifier",
             Self::Operator => "tandem_operator",
         }
     }
