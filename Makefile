@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .DEFAULT_GOAL := help
 CHECKS := .tools/compose-check
 POWERSHELL := .tools/powershell-check
-.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell check fmt lint bench gen up down tools
+.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell test-mail check fmt lint bench gen up down tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ demo: tools ## show one edit travel from a PBX to Microsoft Teams; ONCE=1 ends a
 clean-demo: ## remove what the demo keeps
 	rm -rf "$$(readlink -m $(DEMO_DIR)/elsewhere)" $(DEMO_DIR)
 
-test: test-rust test-clients test-compose test-powershell ## run every test, with servers of its own
+test: test-rust test-clients test-compose test-powershell test-mail ## run every test, with servers of its own
 
 test-rust: tools
 	cargo build --package tandem
@@ -40,6 +40,10 @@ test-compose: tools
 test-powershell:
 	python3 deploy/tools/python_env.py $(POWERSHELL) tests/powershell/requirements.txt
 	$(POWERSHELL)/bin/python tests/powershell/check.py crates/tandem/src/tenant/script/snapshots
+
+test-mail: tools
+	python3 deploy/tools/node_env.py target/maildev tests/mail
+	cargo test --package tandem-notifier --test it -- --ignored maildev
 
 check: lint ## format, lints, banned dependencies, licences, file lengths
 	python3 deploy/tools/fetch.py .tools cargo-deny
