@@ -73,6 +73,10 @@ text_enum! {
         Undo = "undo",
         /// Run failed jobs again.
         Replay = "replay",
+        /// See which mail was sent and who gets it.
+        SeeMail = "see_mail",
+        /// Save who gets mail and when, and send a test mail.
+        SaveMail = "save_mail",
         /// Pause an account.
         Pause = "pause",
         /// Set how many integration licences an account has.
@@ -94,6 +98,7 @@ const MAPPING: &[Role] = &[AccountManager, AccountAdmin];
 const DECIDE: &[Role] = &[GlobalAdmin, SyncContributor, Operator];
 const GLOBAL_ADMIN: &[Role] = &[GlobalAdmin];
 const SETTINGS: &[Role] = &[GlobalAdmin, Operator];
+const MAIL: &[Role] = &[GlobalAdmin, AccountManager, AccountAdmin, Operator];
 const OPERATOR: &[Role] = &[Operator];
 
 impl Act {
@@ -104,7 +109,8 @@ impl Act {
             Self::ListAccounts | Self::SeeOverview | Self::SeeJobs | Self::SeeUsers | Self::SeeSettings => {
                 EVERYBODY
             }
-            Self::SaveSettings => SETTINGS,
+            Self::SaveSettings | Self::SaveMail => SETTINGS,
+            Self::SeeMail => MAIL,
             Self::SyncStored => SYNC,
             Self::SaveMapping => MAPPING,
             Self::DecideHeld | Self::Undo | Self::Replay => DECIDE,
@@ -138,7 +144,10 @@ impl Act {
             Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 "Only the Global Admin linked to the account may change this. Ask that person."
             }
-            Self::SaveSettings => {
+            Self::SeeMail => {
+                "The Global Admin, Account Managers and Admins of the account, and your provider see its mail. Ask one of them."
+            }
+            Self::SaveSettings | Self::SaveMail => {
                 "Only the Global Admin linked to the account, or your provider, may change this. Ask one of them."
             }
             Self::DecideHeld | Self::Undo | Self::Replay => {

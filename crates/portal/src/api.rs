@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod acts;
 pub(crate) mod jobs;
+pub(crate) mod mail;
 pub(crate) mod proposals;
 pub(crate) mod requests;
 pub(crate) mod settings;
@@ -97,7 +98,12 @@ enum Refusals {
         acts::run,
         requests::request,
         settings::read,
-        settings::save
+        settings::save,
+        mail::read,
+        mail::calendar,
+        mail::add,
+        mail::remove,
+        mail::test
     ),
     components(schemas(Problem))
 )]

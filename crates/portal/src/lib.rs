@@ -17,6 +17,7 @@ mod extract;
 mod fault;
 mod frame;
 mod guard;
+mod mailing;
 mod metrics;
 mod pages;
 mod routes;
@@ -42,7 +43,7 @@ use url::Url;
 
 pub use api::openapi;
 pub use routes::{Access, Entry, table};
-pub use settings::{ClaimRules, PortalSettings, Windows};
+pub use settings::{ClaimRules, Mailing, PortalSettings, Windows};
 
 /// What the portal works with.
 #[derive(Clone, Debug)]
@@ -78,6 +79,7 @@ pub(crate) struct App {
     pub(crate) manual_sync: bool,
     pub(crate) announcer: Announcer,
     pub(crate) windows: Windows,
+    pub(crate) mail: Option<Mailing>,
 }
 
 /// Why the portal does not listen.
@@ -136,6 +138,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         manual_sync,
         announcer: Announcer::new(subjects, "portal", ctx),
         windows: settings.windows,
+        mail: settings.mail.clone(),
     });
     frame::around(routes::router(&app), connect, app)
 }

@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod held;
 pub(crate) mod job;
 pub(crate) mod jobs;
+pub(crate) mod mail;
 pub(crate) mod mapping;
 pub(crate) mod overview;
 pub(crate) mod plan;
@@ -21,6 +22,7 @@ pub(crate) mod users;
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tandem_domain::roles::Act;
 
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -44,6 +46,8 @@ pub(crate) struct InPage {
     pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) roles: String,
+    /// Whether this person sees its mail.
+    pub(crate) mail: bool,
     /// The reason that an operator gave.
     pub(crate) visit: Option<String>,
 }
@@ -62,6 +66,7 @@ impl Layout {
             name: inside.account.name.clone(),
             label: inside.account.label.clone(),
             roles: inside.roles.labels(),
+            mail: inside.roles.may(Act::SeeMail),
             visit: inside.visit.clone(),
         };
         Self { account: Some(account), here, ..Self::of(nonce, &inside.visitor) }
@@ -95,6 +100,8 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
+mod sample_mail;
 #[cfg(test)]
 mod sample_plans;
 #[cfg(test)]

@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use super::sample_plans::{contributor, held_list, inside, plan, preview, versioned, windows};
 use super::{
-    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_users,
-    settings, sign_in,
+    InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_mail,
+    sample_users, settings, sign_in,
 };
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -40,6 +40,7 @@ pub(super) fn layout(text: &str) -> Layout {
         name: "alpha".to_owned(),
         label: text.to_owned(),
         roles: "Global Admin".to_owned(),
+        mail: true,
         visit: Some(text.to_owned()),
     };
     Layout {
@@ -265,7 +266,8 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ("replay of a manual one", replay(false).render()),
     ];
     let rendered = rendered.map(|(name, page)| (name, page.unwrap_or_else(|error| error.to_string())));
-    rendered.into_iter().chain(sample_users::pages(text)).collect()
+    let more = sample_users::pages(text).into_iter().chain(sample_mail::pages(text));
+    rendered.into_iter().chain(more).collect()
 }
 
 #[test]
@@ -298,7 +300,8 @@ fn b29_no_text_of_anybody_breaks_out_of_a_page() {
 
 #[test]
 fn every_template_is_among_the_samples() {
-    let source = concat!(include_str!("samples.rs"), include_str!("sample_users.rs"));
+    let source =
+        concat!(include_str!("samples.rs"), include_str!("sample_users.rs"), include_str!("sample_mail.rs"));
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tandem_domain::roles::Role;
 use tandem_graph::IssuerConfig;
-use tandem_portal::{ClaimRules, PortalSettings, Windows};
+use tandem_portal::{ClaimRules, Mailing, PortalSettings, Windows};
 use tandem_runtime::chain;
 use tandem_runtime::config::{ConfigErrors, secret_file};
 use url::{Host, Url};
@@ -60,17 +60,23 @@ fn local(url: &Url) -> bool {
     }
 }
 
+/// What an address of a site looks like.
+pub(super) const SITE: &str = "https://portal.example; http is for this machine only";
+
+/// Whether people could see a site there.
+pub(super) fn is_site(url: &Url) -> bool {
+    let scheme = url.scheme() == "https" || (url.scheme() == "http" && local(url));
+    scheme && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+}
+
 impl PortalSection {
     pub(super) fn check(&mut self, folder: &Path, errors: &mut ConfigErrors) {
-        let hint = "https://portal.example; http is for this machine only";
         match &self.base {
-            None => errors.push_hint("portal.base", "is missing", hint),
-            Some(base) => {
-                let scheme = base.scheme() == "https" || (base.scheme() == "http" && local(base));
-                if !scheme || base.path() != "/" || base.query().is_some() || base.fragment().is_some() {
-                    errors.push_hint("portal.base", "is no address of a site, without a path", hint);
-                }
+            None => errors.push_hint("portal.base", "is missing", SITE),
+            Some(base) if !is_site(base) => {
+                errors.push_hint("portal.base", "is no address of a site, without a path", SITE);
             }
+            Some(_) => {}
         }
         let Some(provider) = &mut self.provider else { return };
         resolve_some(folder, &mut provider.client_secret_file);
@@ -101,8 +107,13 @@ impl PortalSection {
         }
     }
 
+    /// Where people see it.
+    pub(crate) fn base(&self) -> Option<&Url> {
+        self.base.as_ref()
+    }
+
     /// Where it listens and how it is seen.
-    pub(crate) fn settings(&self, windows: Windows) -> Option<PortalSettings> {
+    pub(crate) fn settings(&self, windows: Windows, mail: Option<Mailing>) -> Option<PortalSettings> {
         let provider = self.provider.as_ref();
         let claims = provider.map_or_else(ClaimRules::default, |provider| ClaimRules {
             role: provider.role_claim.clone(),
@@ -113,7 +124,7 @@ impl PortalSection {
                 .filter_map(|(text, role)| Some((text.clone(), Role::parse(role)?)))
                 .collect(),
         });
-        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows })
+        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows, mail })
     }
 
     /// The provider's issuer, its secret read.

@@ -19,13 +19,14 @@ pub(crate) const STRANGER: Uuid = uuid!("7e4a0000-0000-4000-8000-00000000cccc");
 pub(crate) const ANA: Uuid = uuid!("0a0a0a0a-1111-4222-8333-444444444401");
 pub(crate) const BEN: Uuid = uuid!("0a0a0a0a-1111-4222-8333-444444444402");
 const SECRET: &str = "a-secret-only-tests-know";
-const LOGINS: [&str; 7] = [
+const LOGINS: [&str; 8] = [
     "tandem_detector",
     "tandem_debouncer",
     "tandem_teams_sync",
     "tandem_sync_log",
     "tandem_portal",
     "tandem_portal_fleet",
+    "tandem_notifier",
     "tandem_operator",
 ];
 

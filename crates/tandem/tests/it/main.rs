@@ -8,5 +8,6 @@ mod demo;
 mod help;
 mod keys;
 mod lab;
+mod mail;
 mod roles;
 mod tenant;
