@@ -43,7 +43,7 @@ test-powershell:
 
 test-mail: tools
 	python3 deploy/tools/node_env.py target/maildev tests/mail
-	cargo test --package tandem-notifier --test it -- --ignored maildev
+	cargo test --workspace --test it -- --ignored maildev
 
 check: lint ## format, lints, banned dependencies, licences, file lengths
 	python3 deploy/tools/fetch.py .tools cargo-deny

@@ -146,6 +146,13 @@ async fn idea12_an_incident_is_one_mail_to_the_operators_and_none_to_customers()
     assert_eq!(world.server.taken().len(), 1, "customers get none of it");
     world.pass(DAY, HOUR).await?;
     assert_eq!(world.subjects("noc@provider.example").len(), 1, "once per fingerprint");
+    // their daily reminder says that somebody is at it
+    let reminders: Vec<_> =
+        world.server.taken().into_iter().filter(|mail| !mail.to[0].contains("noc@")).collect();
+    assert!(reminders.len() >= 4);
+    for mail in reminders {
+        assert!(mail.words().contains("Example Telecom knows of this problem"), "{}", mail.words());
+    }
     Ok(())
 }
 

@@ -15,7 +15,10 @@ statements! {
     ACCOUNT = "select a.name, a.label, a.auto_sync, a.pause_reason, a.paused_until, v.admin_name, v.state as authorization_state, v.reason,
                       s.quarantine_reason, s.quarantined_at, s.retry_at, j.state as job_state, j.finished_at, j.error_code, j.error_text, j.job_id,
                       (select sum(json_array_length(h.removals)) from sync.held h where h.account_id = a.account_id and h.closed_at is null) as held,
-                      exists (select from vault.apps p where p.client_id = v.client_id and p.state = 'own_fault') as incident
+                      exists (select from vault.apps p where p.client_id = v.client_id and p.state = 'own_fault')
+                        or exists (select from log.jobs l join mail.mails m on m.account_id is null and m.kind = 'incident'
+                                      and m.created_at > l.finished_at - interval '7 days' and split_part(m.period, ' ', 1) = any (l.failures)
+                                    where l.job_id = j.job_id) as incident
                  from admin.accounts a left join vault.authorizations v using (account_id) left join sync.accounts s using (account_id)
                  left join queue.jobs j on j.job_id = s.last_job and j.account_id = a.account_id
                 where a.account_id = $1";
@@ -63,7 +66,8 @@ pub struct About {
     pub last: Option<LastJob>,
     /// Removals that wait for a person.
     pub held: i64,
-    /// The provider's own credential is refused: known, and not the customer's to mend.
+    /// Known to the provider and not the customer's to mend: its own credential is refused, or its operators had a mail about
+    /// what the last sync failed by.
     pub incident: bool,
     /// Who has saved changes, the first of them.
     pub waiting: Listed,
