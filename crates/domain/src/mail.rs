@@ -174,14 +174,6 @@ pub enum AddressError {
     Form,
 }
 
-impl AddressError {
-    /// The stable code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        "mail_address"
-    }
-}
-
 impl Address {
     /// Reads an address. Stricter than the standard: what mail programs and servers disagree on is refused.
     ///

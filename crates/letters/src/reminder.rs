@@ -63,9 +63,9 @@ fn headline(worst: Cause, account: &About, label: &str) -> (String, String) {
 
 /// Why the last sync failed, in plain words.
 fn why(account: &About) -> String {
-    let Some(last) = &account.last else { return "The reason was not recorded.".to_owned() };
-    let known = last.code.as_deref().and_then(Quarantine::parse).map(|cause| cause.text().to_owned());
-    match known.or_else(|| last.text.as_deref().map(said)) {
+    let known =
+        account.error_code.as_deref().and_then(Quarantine::parse).map(|cause| cause.text().to_owned());
+    match known.or_else(|| account.error_text.as_deref().map(said)) {
         Some(text) => format!("The reason: {text}."),
         None => "The reason was not recorded.".to_owned(),
     }
@@ -75,8 +75,7 @@ fn happened(reason: &Reason, account: &About, calendar: &Calendar) -> String {
     let since = calendar.text(reason.since);
     match reason.cause {
         Cause::NotAuthorized => {
-            let cause = account.authorization.as_ref().and_then(|(_, cause)| *cause);
-            let text = cause.map_or("there is no stored authorization", Quarantine::text);
+            let text = account.authorization.map_or("there is no stored authorization", Quarantine::text);
             format!("Auto Sync is on, but the stored authorization has not worked since {since}: {text}.")
         }
         Cause::Failed => format!("No sync has succeeded since {since}. {}", why(account)),
@@ -126,8 +125,8 @@ fn to_do(office: &Office, account: &About, worst: Cause) -> (Vec<String>, Button
         |label: &str, page: &str| Button { label: label.to_owned(), url: office.page(&account.name, page) };
     match worst {
         Cause::NotAuthorized => {
-            let cause = account.authorization.as_ref().and_then(|(_, cause)| *cause);
-            let remedy = cause.map_or("the Global Administrator has to consent", Quarantine::remedy);
+            let remedy =
+                account.authorization.map_or("the Global Administrator has to consent", Quarantine::remedy);
             let steps = vec![
                 format!("Know what is wrong: {remedy}."),
                 "Open the settings with the button below.".to_owned(),

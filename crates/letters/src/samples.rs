@@ -3,11 +3,10 @@
 use tandem_domain::authorization::Reason as Authorization;
 use tandem_domain::quarantine::Cause as Quarantine;
 use tandem_domain::reminder::{Calendar, Cause, Reason, Reminder};
-use tandem_store::mail::about::{About, LastJob, Listed, Person};
+use tandem_store::mail::about::{About, Listed, Person};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use url::Url;
-use uuid::Uuid;
 
 use crate::{
     Failing, Invitation, Letter, Office, Stopped, auto_sync_off, auto_sync_on, incident, invitation,
@@ -43,18 +42,12 @@ pub fn account(odd: &str, auto_sync: bool) -> About {
         name: "contoso".to_owned(),
         label: odd.to_owned(),
         auto_sync,
-        admin: Some("ana@contoso.example".to_owned()),
-        authorization: Some(("revoked".to_owned(), Some(Quarantine::Authorization(Authorization::Revoked)))),
+        authorization: Some(Quarantine::Authorization(Authorization::Revoked)),
         pause: Some((NOW + Duration::hours(3), odd.to_owned())),
         quarantine: Some((Quarantine::Authorization(Authorization::Revoked), NOW - Duration::days(2))),
         retry_at: Some(NOW + Duration::hours(6)),
-        last: Some(LastJob {
-            job: Uuid::nil(),
-            state: "failed".to_owned(),
-            at: Some(NOW - Duration::hours(1)),
-            code: Some("microsoft_unavailable".to_owned()),
-            text: Some(odd.to_owned()),
-        }),
+        error_code: Some("microsoft_unavailable".to_owned()),
+        error_text: Some(odd.to_owned()),
         held: 12,
         incident: true,
         waiting: Listed { users: waiting, all: 47 },

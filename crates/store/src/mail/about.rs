@@ -12,8 +12,8 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// An account, its last sync, and what happens next by itself.
-    ACCOUNT = "select a.name, a.label, a.auto_sync, a.pause_reason, a.paused_until, v.admin_name, v.state as authorization_state, v.reason,
-                      s.quarantine_reason, s.quarantined_at, s.retry_at, j.state as job_state, j.finished_at, j.error_code, j.error_text, j.job_id,
+    ACCOUNT = "select a.name, a.label, a.auto_sync, a.pause_reason, a.paused_until, v.reason,
+                      s.quarantine_reason, s.quarantined_at, s.retry_at, j.error_code, j.error_text,
                       (select sum(json_array_length(h.removals)) from sync.held h where h.account_id = a.account_id and h.closed_at is null) as held,
                       exists (select from vault.apps p where p.client_id = v.client_id and p.state = 'own_fault')
                         or exists (select from log.jobs l join mail.mails m on m.account_id is null and m.kind = 'incident'
@@ -52,18 +52,18 @@ pub struct About {
     pub label: String,
     /// It syncs by itself.
     pub auto_sync: bool,
-    /// The linked Global Admin.
-    pub admin: Option<String>,
-    /// State and reason of the stored authorization.
-    pub authorization: Option<(String, Option<Cause>)>,
+    /// Why the stored authorization does not work.
+    pub authorization: Option<Cause>,
     /// The provider has paused it: until when, and why.
     pub pause: Option<(OffsetDateTime, String)>,
     /// Why and since when automatic work has stopped.
     pub quarantine: Option<(Cause, OffsetDateTime)>,
     /// The next automatic try.
     pub retry_at: Option<OffsetDateTime>,
-    /// The last sync.
-    pub last: Option<LastJob>,
+    /// The code by which the last sync failed as a whole.
+    pub error_code: Option<String>,
+    /// The same in words.
+    pub error_text: Option<String>,
     /// Removals that wait for a person.
     pub held: i64,
     /// Known to the provider and not the customer's to mend: its own credential is refused, or its operators had a mail about
@@ -73,21 +73,6 @@ pub struct About {
     pub waiting: Listed,
     /// Whom the last sync could not bring in line, the first of them.
     pub troubled: Listed,
-}
-
-/// The last sync.
-#[derive(Clone, Debug)]
-pub struct LastJob {
-    /// Its id.
-    pub job: uuid::Uuid,
-    /// How it ended.
-    pub state: String,
-    /// When.
-    pub at: Option<OffsetDateTime>,
-    /// Why it failed as a whole.
-    pub code: Option<String>,
-    /// In words.
-    pub text: Option<String>,
 }
 
 /// The first users of a list.
@@ -131,25 +116,16 @@ pub async fn about(tx: &mut Tx, account: AccountId, most: i64) -> Result<Option<
     let troubled =
         sqlx::query(TROUBLED).bind(account.0).bind(most).fetch_all(&mut **tx).await.map_err(&failed)?;
     let cause = |column| row.get::<Option<&str>, _>(column).and_then(Cause::parse);
-    let last = row.get::<Option<uuid::Uuid>, _>("job_id").map(|job| LastJob {
-        job,
-        state: row.get("job_state"),
-        at: row.get("finished_at"),
-        code: row.get("error_code"),
-        text: row.get("error_text"),
-    });
     Ok(Some(About {
         name: row.get("name"),
         label: row.get("label"),
         auto_sync: row.get("auto_sync"),
-        admin: row.get("admin_name"),
-        authorization: row
-            .get::<Option<String>, _>("authorization_state")
-            .map(|state| (state, cause("reason"))),
+        authorization: cause("reason"),
         pause: row.get::<Option<_>, _>("paused_until").zip(row.get("pause_reason")),
         quarantine: cause("quarantine_reason").zip(row.get("quarantined_at")),
         retry_at: row.get("retry_at"),
-        last,
+        error_code: row.get("error_code"),
+        error_text: row.get("error_text"),
         held: row.get::<Option<i64>, _>("held").unwrap_or(0),
         incident: row.get("incident"),
         waiting: listed(&waiting, changed),

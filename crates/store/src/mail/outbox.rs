@@ -118,15 +118,12 @@ pub async fn put(tx: &mut Tx, mails: &[NewMail], now: OffsetDateTime) -> Result<
 }
 
 /// Takes back reminders of accounts that did not go out yet, but for `but`.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn supersede(
+async fn supersede(
     tx: &mut Tx,
     accounts: &[AccountId],
     but: &[Uuid],
     now: OffsetDateTime,
-) -> Result<u64, StoreError> {
+) -> Result<(), StoreError> {
     let failed = tx.failed();
     let ids: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
     let query = sqlx::query(SUPERSEDE).bind(&ids).bind(now).bind(but);
@@ -135,7 +132,7 @@ pub async fn supersede(
         let query = sqlx::query(FORGET).bind(&ids).bind(but).bind(now);
         query.execute(&mut **tx).await.map_err(failed)?;
     }
-    Ok(gone)
+    Ok(())
 }
 
 /// A delivery that is claimed.
