@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 CHECKS := .tools/compose-check
 POWERSHELL := .tools/powershell-check
 BROWSER := .tools/browser
-.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell test-browser screenshots check fmt lint bench gen up down tools
+.PHONY: help demo clean-demo test test-rust test-clients test-compose test-powershell test-mail test-browser screenshots check fmt lint bench gen up down tools
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ demo: tools ## show one edit travel from a PBX to Microsoft Teams; ONCE=1 ends a
 clean-demo: ## remove what the demo keeps
 	rm -rf "$$(readlink -m $(DEMO_DIR)/elsewhere)" $(DEMO_DIR)
 
-test: test-rust test-clients test-compose test-powershell test-browser ## run every test, with servers of its own
+test: test-rust test-clients test-compose test-powershell test-mail test-browser ## run every test, with servers of its own
 
 test-rust: tools
 	cargo build --package tandem
@@ -50,6 +50,10 @@ screenshots: ## pictures of every page of the portal, light, dark and as wide as
 test-powershell:
 	python3 deploy/tools/python_env.py $(POWERSHELL) tests/powershell/requirements.txt
 	$(POWERSHELL)/bin/python tests/powershell/check.py crates/tandem/src/tenant/script/snapshots
+
+test-mail: tools
+	python3 deploy/tools/node_env.py target/maildev tests/mail
+	cargo test --workspace --test it -- --ignored maildev
 
 check: lint ## format, lints, banned dependencies, licences, file lengths
 	python3 deploy/tools/fetch.py .tools cargo-deny

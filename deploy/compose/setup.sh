@@ -42,7 +42,7 @@ if [ ! -e "$to/migrate/made" ]; then
   random >"$to/postgres/owner-password"
   mkdir -p "$to/migrate/passwords"
   cp "$to/postgres/owner-password" "$to/migrate/owner-password"
-  for login in detector debouncer teams_sync sync_log portal portal_fleet portal_provider operator; do
+  for login in detector debouncer teams_sync sync_log portal portal_fleet portal_provider notifier operator; do
     random >"$to/migrate/passwords/tandem_$login"
   done
 
@@ -56,6 +56,11 @@ if [ ! -e "$to/migrate/made" ]; then
     name=$(echo "$login" | tr '[:lower:]' '[:upper:]')
     printf '%s_PASSWORD: "%s"\n' "$name" "$(cat "$to/$role/nats-password")" >>"$to/nats/passwords.conf"
   done
+  # the notifier has no user at the broker; the file is there because the common configuration names one
+  mkdir -p "$to/notifier/passwords"
+  cp "$to/migrate/passwords/tandem_notifier" "$to/notifier/passwords/"
+  cp "$ca/ca.pem" "$to/notifier/ca.pem"
+  random >"$to/notifier/nats-password"
   cp "$ca/ca.pem" "$to/migrate/ca.pem"
   # `tandem doctor` runs beside `tandem migrate`, since it looks at every role's secrets
   cp "$to/operator/nats-password" "$to/migrate/nats-password"
@@ -76,7 +81,7 @@ if [ ! -e "$to/migrate/made" ]; then
 fi
 
 cp "$from/nats/tandem.conf" "$to/nats/tandem.conf"
-for role in detector debouncer teams-sync sync-log operator; do
+for role in detector debouncer teams-sync sync-log notifier operator; do
   sed "s|@NATS_USER@|$role|" "$from/compose/tandem.toml" >"$to/$role/tandem.toml"
 done
 sed "s|@NATS_USER@|operator|" "$from/compose/tandem.toml" >"$to/migrate/tandem.toml"

@@ -21,6 +21,8 @@ from ruamel.yaml import YAML
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = {"detector": "9471", "debouncer": "9472", "teams-sync": "9473", "sync-log": "9474"}
+# roles that do without the broker
+ALONE = {"notifier": "9476"}
 # which stream a role reads, and with which consumers
 READS = {
     "debouncer": [("TANDEM_CHANGED", "debouncer", "tandem.v1.changed.*")],
@@ -73,11 +75,11 @@ def check_rules(compose):
             shared = [n for n, s in services.items() if n not in (name, "setup") and volume in s.get("volumes", [])]
             check(f"{name} has its volumes for itself", source.startswith("./") or name == "setup" or not shared, shared)
     check("every volume is declared and used", mentioned == set(compose["volumes"]), mentioned ^ set(compose["volumes"]))
-    for role, port in ROLES.items():
+    for role, port in {**ROLES, **ALONE}.items():
         check(f"{role} runs itself", services[role]["command"] == ["run", role])
         check(f"{role} is asked at its port", services[role]["healthcheck"]["test"][1:] == ["tandem-ready", port])
     health = (ROOT / "deploy/compose/tandem.toml").read_text()
-    for role, port in ROLES.items():
+    for role, port in {**ROLES, **ALONE}.items():
         check(f"{role} listens where it is asked", f'{role.replace("-", "_")} = "0.0.0.0:{port}"' in health)
 
 
@@ -184,7 +186,7 @@ def try_users(port, secrets):
 
 
 def check_programs(binaries, secrets):
-    for role in ROLES:
+    for role in [*ROLES, *ALONE]:
         # only the role's own secrets are there; the files of the others are told, and nothing else
         done = subprocess.run(
             [binaries / "tandem", "config", "check", "--config", secrets / role / "tandem.toml"],

@@ -16,10 +16,17 @@ const LEVELS: [(&str, &[&str]); 6] = [
         &["tandem-bus", "tandem-store", "tandem-graph", "tandem-pbx", "tandem-servers", "tandem-vault"],
     ),
     // announces what `store` has committed, through `bus`; pages over `store`, `graph` and `vault` that a service mounts
-    ("outbox", &["tandem-outbox", "tandem-consent"]),
+    ("outbox", &["tandem-outbox", "tandem-consent", "tandem-letters"]),
     (
         "services",
-        &["tandem-detector", "tandem-debouncer", "tandem-teams-sync", "tandem-sync-log", "tandem-portal"],
+        &[
+            "tandem-detector",
+            "tandem-debouncer",
+            "tandem-teams-sync",
+            "tandem-sync-log",
+            "tandem-portal",
+            "tandem-notifier",
+        ],
     ),
     ("binary", &["tandem"]),
 ];
@@ -30,15 +37,16 @@ const TESTKIT: &str = "tandem-testkit";
 const TESTS: [&str; 2] = ["tandem-tests", "tandem-bench"];
 
 /// All that `domain` may use: data, numbers and times, nothing that waits, reads or logs.
-const DOMAIN_USES: [&str; 6] = ["aws-lc-rs", "serde", "serde_json", "thiserror", "time", "uuid"];
+const DOMAIN_USES: [&str; 7] = ["aws-lc-rs", "jiff", "serde", "serde_json", "thiserror", "time", "uuid"];
 
 /// Clients of outside worlds, and the crates of ours that may name them in what ships.
-const CLIENTS: [(&str, &[&str]); 7] = [
+const CLIENTS: [(&str, &[&str]); 8] = [
     ("async-nats", &["tandem-bus"]),
     // `tandem` plays the PBX of the demo, which is a database of its own; a test below keeps it to that
     ("sqlx", &["tandem-store", "tandem-pbx", "tandem"]),
     // an operator's commands speak to the portal
     ("reqwest", &["tandem-graph", "tandem"]),
+    ("lettre", &["tandem-notifier"]),
     ("azure_core", &["tandem-graph"]),
     ("azure_identity", &["tandem-graph"]),
     ("tandem-servers", &["tandem"]),

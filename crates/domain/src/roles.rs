@@ -75,6 +75,10 @@ text_enum! {
         Replay = "replay",
         /// Stop a job that is queued or runs.
         Cancel = "cancel",
+        /// See which mail was sent and who gets it.
+        SeeMail = "see_mail",
+        /// Save who gets mail and when, and send a test mail.
+        SaveMail = "save_mail",
         /// Pause an account.
         Pause = "pause",
         /// Make an account.
@@ -112,6 +116,7 @@ const MAPPING: &[Role] = &[AccountManager, AccountAdmin];
 const DECIDE: &[Role] = &[GlobalAdmin, SyncContributor, Operator];
 const GLOBAL_ADMIN: &[Role] = &[GlobalAdmin];
 const SETTINGS: &[Role] = &[GlobalAdmin, Operator];
+const MAIL: &[Role] = &[GlobalAdmin, AccountManager, AccountAdmin, Operator];
 const OPERATOR: &[Role] = &[Operator];
 
 impl Act {
@@ -125,7 +130,8 @@ impl Act {
             | Self::SeeUsers
             | Self::SeeSettings
             | Self::OwnTokens => EVERYBODY,
-            Self::SaveSettings | Self::SupportBundle => SETTINGS,
+            Self::SaveSettings | Self::SaveMail | Self::SupportBundle => SETTINGS,
+            Self::SeeMail => MAIL,
             Self::SyncStored => SYNC,
             Self::SaveMapping => MAPPING,
             Self::DecideHeld | Self::Undo | Self::Replay | Self::Cancel => DECIDE,
@@ -180,8 +186,11 @@ impl Act {
             Self::SwitchAutoSync | Self::SwitchNextGen | Self::NameContributors => {
                 "Only the Global Admin linked to the account may change this. Ask that person."
             }
-            Self::SaveSettings | Self::SupportBundle => {
-                "Only the Global Admin linked to the account, or your provider, may do this. Ask one of them."
+            Self::SeeMail => {
+                "The Global Admin, Account Managers and Admins of the account, and your provider see its mail. Ask one of them."
+            }
+            Self::SaveSettings | Self::SaveMail | Self::SupportBundle => {
+                "Only the Global Admin linked to the account, or your provider, may change this. Ask one of them."
             }
             Self::DecideHeld | Self::Undo | Self::Replay | Self::Cancel => {
                 "The Global Admin, a Sync Contributor or your provider decides this. Ask one of them."

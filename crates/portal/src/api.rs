@@ -12,6 +12,7 @@ pub(crate) mod fleet;
 pub(crate) mod fleet_jobs;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod mail;
 pub(crate) mod pauses;
 pub(crate) mod proposals;
 pub(crate) mod provider;
@@ -129,7 +130,12 @@ enum Refusals {
         bulk::make,
         bulk::list,
         bulk::one,
-        bulk::abort
+        bulk::abort,
+        mail::read,
+        mail::calendar,
+        mail::add,
+        mail::remove,
+        mail::test
     ),
     components(schemas(Problem))
 )]

@@ -22,6 +22,7 @@ mod fault;
 mod frame;
 mod guard;
 mod live;
+mod mailing;
 mod metrics;
 mod pages;
 mod pausing;
@@ -52,7 +53,7 @@ use url::Url;
 pub use api::openapi;
 pub use embed::{EmbedSettings, LONGEST_LIFE, SHORTEST_KEY, embed_link};
 pub use routes::{Access, Entry, table};
-pub use settings::{ClaimRules, PortalSettings, Windows};
+pub use settings::{ClaimRules, Mailing, PortalSettings, Windows};
 
 /// What the portal works with.
 #[derive(Clone, Debug)]
@@ -94,6 +95,7 @@ pub(crate) struct App {
     /// Streams end when this does.
     pub(crate) stop: CancellationToken,
     pub(crate) embed: Option<EmbedSettings>,
+    pub(crate) mail: Option<Mailing>,
 }
 
 /// Why the portal does not listen.
@@ -155,6 +157,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         windows: settings.windows,
         stop: ctx.shutdown.clone(),
         embed: settings.embed.clone(),
+        mail: settings.mail.clone(),
     });
     frame::around(routes::router(&app), connect, app)
 }

@@ -13,6 +13,7 @@ pub(crate) mod held;
 pub(crate) mod imports;
 pub(crate) mod job;
 pub(crate) mod jobs;
+pub(crate) mod mail;
 pub(crate) mod mapping;
 pub(crate) mod overview;
 pub(crate) mod pause;
@@ -30,6 +31,7 @@ pub(crate) mod users;
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tandem_domain::roles::Act;
 
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -57,6 +59,8 @@ pub(crate) struct InPage {
     pub(crate) name: String,
     pub(crate) label: String,
     pub(crate) roles: String,
+    /// Whether this person sees its mail.
+    pub(crate) mail: bool,
     /// The reason that an operator gave.
     pub(crate) visit: Option<String>,
 }
@@ -82,6 +86,7 @@ impl Layout {
             name: inside.account.name.clone(),
             label: inside.account.label.clone(),
             roles: inside.roles.labels(),
+            mail: inside.roles.may(Act::SeeMail),
             visit: inside.visit.clone(),
         };
         Self { account: Some(account), here, ..Self::of(nonce, &inside.visitor) }
@@ -115,9 +120,12 @@ pub(crate) fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
+#[cfg(test)]
 mod sample_bulk;
 #[cfg(test)]
 mod sample_fleet;
+#[cfg(test)]
+mod sample_mail;
 #[cfg(test)]
 mod sample_plans;
 #[cfg(test)]

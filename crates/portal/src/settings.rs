@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use tandem_domain::reminder::Calendar;
 use tandem_domain::roles::Role;
 use tandem_domain::window::Timing;
+use tandem_letters::Office;
 use time::Duration;
 use url::Url;
 
@@ -23,6 +25,17 @@ pub struct PortalSettings {
     pub windows: Windows,
     /// The page for the PBX's own pages; none where they show none.
     pub embed: Option<EmbedSettings>,
+    /// How mail is written; none where no mail is sent.
+    pub mail: Option<Mailing>,
+}
+
+/// How mail is written, for previews of it.
+#[derive(Clone, Debug)]
+pub struct Mailing {
+    /// Who writes.
+    pub office: Office,
+    /// Time zone and hour of accounts that set none.
+    pub calendar: Calendar,
 }
 
 /// What the whole installation says about windows.

@@ -31,6 +31,7 @@ pub mod log_read;
 pub mod log_rollups;
 pub mod log_text;
 pub mod looks;
+pub mod mail;
 pub mod microsoft_users;
 pub mod ops;
 pub mod outbox;
@@ -84,6 +85,12 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         log_read::STATEMENTS,
         log_rollups::STATEMENTS,
         looks::STATEMENTS,
+        mail::about::STATEMENTS,
+        mail::accounts::STATEMENTS,
+        mail::history::STATEMENTS,
+        mail::notices::STATEMENTS,
+        mail::outbox::STATEMENTS,
+        mail::people::STATEMENTS,
         microsoft_users::STATEMENTS,
         ops::STATEMENTS,
         outbox::STATEMENTS,

@@ -18,13 +18,15 @@ pub enum Login {
     PortalFleet,
     /// What the provider's operators do in the portal, one account at a time.
     PortalProvider,
+    /// Writes mail.
+    Notifier,
     /// The provider's operators at a terminal.
     Operator,
 }
 
 impl Login {
     /// All logins.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Detector,
         Self::Debouncer,
         Self::TeamsSync,
@@ -32,6 +34,7 @@ impl Login {
         Self::Portal,
         Self::PortalFleet,
         Self::PortalProvider,
+        Self::Notifier,
         Self::Operator,
     ];
 
@@ -46,6 +49,7 @@ impl Login {
             Self::Portal => "tandem_portal",
             Self::PortalFleet => "tandem_portal_fleet",
             Self::PortalProvider => "tandem_portal_provider",
+            Self::Notifier => "tandem_notifier",
             Self::Operator => "tandem_operator",
         }
     }

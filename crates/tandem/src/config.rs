@@ -7,6 +7,7 @@ pub(crate) mod check;
 mod common;
 mod lateness;
 mod microsoft;
+mod notifier;
 mod portal;
 mod roles;
 mod sign_in;
@@ -25,6 +26,7 @@ use tandem_teams_sync::TeamsSyncSettings;
 pub(crate) use common::{BusSection, DatabaseSection, TelemetrySection};
 pub(crate) use lateness::{after_due, longest_max_wait};
 pub(crate) use microsoft::MicrosoftSection;
+pub(crate) use notifier::NotifierSection;
 pub(crate) use portal::PortalSection;
 use roles::{DebouncerSection, SyncLogSection, TeamsSyncSection};
 pub(crate) use sign_in::SignInSection;
@@ -75,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) vault: VaultSection,
     /// Where people come in; none where no portal runs.
     pub(crate) portal: Option<PortalSection>,
+    /// Mail; none where nobody gets any.
+    pub(crate) notifier: Option<NotifierSection>,
     /// The detector.
     pub(crate) detector: DetectorConfig,
     /// The debouncer.
@@ -85,7 +89,7 @@ pub(crate) struct Config {
     pub(crate) sync_log: SyncLogSettings,
 }
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "database",
     "bus",
     "telemetry",
@@ -93,6 +97,7 @@ const SECTIONS: [&str; 11] = [
     "sign_in",
     "vault",
     "portal",
+    "notifier",
     "detector",
     "debouncer",
     "teams_sync",
@@ -131,6 +136,11 @@ impl Config {
         } else {
             None
         };
+        let mut notifier: Option<NotifierSection> = if sections.contains_key("notifier") {
+            config::section(&sections, "notifier", &mut errors)
+        } else {
+            None
+        };
         let vault: Option<VaultSection> = config::section(&sections, "vault", &mut errors);
         let mut detector: Option<DetectorConfig> = config::section(&sections, "detector", &mut errors);
         let debouncer: Option<DebouncerSection> = config::section(&sections, "debouncer", &mut errors);
@@ -152,6 +162,9 @@ impl Config {
         }
         if let Some(portal) = &mut portal {
             portal.check(folder, &mut errors);
+        }
+        if let Some(notifier) = &mut notifier {
+            notifier.check(folder, sections.contains_key("portal"), &mut errors);
         }
         if let Some(detector) = &mut detector {
             roles::resolve_detector(detector, folder);
@@ -191,6 +204,7 @@ impl Config {
             sign_in,
             vault,
             portal,
+            notifier,
             detector,
             debouncer,
             teams_sync,

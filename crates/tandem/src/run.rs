@@ -1,6 +1,7 @@
 //! `tandem run`: one role, or all of them, in one process.
 
 mod database;
+mod notifier;
 mod portal;
 mod prepared;
 
@@ -34,7 +35,7 @@ pub(crate) struct Running {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// What to run
-    #[arg(value_parser = parse_roles, value_name = "all|detector|debouncer|teams-sync|sync-log|portal")]
+    #[arg(value_parser = parse_roles, value_name = "all|detector|debouncer|teams-sync|sync-log|portal|notifier")]
     roles: Roles,
     /// Serve health and metrics here instead of where the configuration says; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS")]
@@ -52,16 +53,20 @@ fn parse_roles(text: &str) -> Result<Roles, String> {
     }
     let role = Role::ALL.into_iter().find(|role| role.name() == text);
     role.map(|role| Roles(vec![role]))
-        .ok_or_else(|| "one of all, detector, debouncer, teams-sync, sync-log, portal".to_owned())
+        .ok_or_else(|| "one of all, detector, debouncer, teams-sync, sync-log, portal, notifier".to_owned())
 }
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(args: RunArgs, config: &Config) -> anyhow::Result<lifecycle::Exit> {
     args.failpoints.arm(config)?;
     let Roles(roles) = args.roles;
-    // where all run in one process, nobody has to be let in
+    // where all run in one process, nobody has to be let in, and no mail has to be sent
     let all = roles.len() > 1;
-    let kept = |role: &Role| !all || *role != Role::Portal || config.portal.is_some();
+    let kept = |role: &Role| match role {
+        Role::Portal => !all || config.portal.is_some(),
+        Role::Notifier => !all || config.notifier.is_some(),
+        _ => true,
+    };
     let roles: Vec<Role> = roles.into_iter().filter(kept).collect();
     let prepared = Prepared::new(config, &roles)?;
     let interrupts = Interrupts::signals().context("catch signals")?;
@@ -123,9 +128,10 @@ pub(crate) async fn start(ctx: &Ctx, prepared: &Prepared) -> anyhow::Result<Runn
     let stores: Vec<Store> = prepared.stores();
     let first = &stores.first().context("no role to run")?.clone();
     database::ready(ctx, first).await?;
-    // the portal writes requests and announcements, which others find and publish: alone, it needs no broker
+    // the portal writes requests and announcements, which others find and publish, and the notifier reads tables: alone,
+    // they need no broker
     let shared = match prepared.roles.as_slice() {
-        [Role::Portal] => None,
+        [Role::Portal | Role::Notifier] => None,
         _ => Some(shared(ctx, prepared, first).await?),
     };
     let mut running = Running { push: None, portal: None };
@@ -177,6 +183,10 @@ async fn start_role(
         running.portal = Some(portal.start(ctx, store).await?);
         return Ok(());
     }
+    if role == Role::Notifier {
+        prepared.notifier.as_ref().context("the notifier is not prepared")?.start(ctx, store);
+        return Ok(());
+    }
     let Shared { bus, bell, subjects, graph } = shared.context("the roles have no broker")?;
     let (bus, bell, subjects) = (bus.clone(), bell.clone(), subjects.clone());
     match role {
@@ -199,7 +209,7 @@ async fn start_role(
             let parts = tandem_sync_log::Parts { store, bus, subjects };
             tandem_sync_log::start(ctx, &parts, &prepared.sync_log);
         }
-        Role::Portal => {}
+        Role::Portal | Role::Notifier => {}
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tandem_domain::roles::Role;
 use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
-use tandem_portal::{ClaimRules, EmbedSettings, Parts, PortalSettings, Windows};
+use tandem_portal::{ClaimRules, EmbedSettings, Mailing, Parts, PortalSettings, Windows};
 use tandem_runtime::{Clock, Ctx, Ids, TestClock};
 use tandem_store::Login;
 use tandem_tests::{Account, Browser, Page, Tester};
@@ -114,6 +114,10 @@ impl World {
         .into();
         let claims = ClaimRules { role: "role".to_owned(), account: "accounts".to_owned(), roles };
         let windows = Windows { usual: tester.timing, longest: time::Duration::minutes(6) };
+        let mail = Some(Mailing {
+            office: tandem_letters::samples::office(),
+            calendar: tandem_domain::reminder::Calendar::new("UTC", 8)?,
+        });
         let embed = EmbedSettings {
             key: EMBED_KEY.to_owned().into(),
             origins: vec![Url::parse("https://voice.provider.example")?],
@@ -125,6 +129,7 @@ impl World {
             claims,
             windows,
             embed: Some(embed),
+            mail,
         };
         let hand = TestClock::at(Clock::system().now());
         let router = tandem_portal::router(&Ctx::quiet(hand.clock(), Ids::random()), parts, &settings);

@@ -13,7 +13,6 @@ use super::jobs::Job;
 use crate::App;
 use crate::extract::Query;
 use crate::fault::Fault;
-use crate::guard::Visitor;
 use crate::work::fleet_jobs::{self, Asked};
 
 /// A job with the account that it is of.

@@ -22,7 +22,7 @@ use super::pause::PauseForm;
 use super::sample_plans::{contributor, held_list, inside, plan, preview, versioned, windows};
 use super::{
     InPage, Layout, accounts, again, enter, error, held, job, jobs, overview, request, sample_bulk,
-    sample_fleet, sample_provider, sample_users, settings, sign_in,
+    sample_fleet, sample_mail, sample_provider, sample_users, settings, sign_in,
 };
 use crate::fault::Fault;
 use crate::frame::Nonce;
@@ -45,6 +45,7 @@ pub(super) fn layout(text: &str) -> Layout {
         name: "alpha".to_owned(),
         label: text.to_owned(),
         roles: "Global Admin".to_owned(),
+        mail: true,
         visit: Some(text.to_owned()),
     };
     Layout {
@@ -292,6 +293,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         sample_fleet::pages(text),
         sample_provider::pages(text),
         sample_bulk::pages(text),
+        sample_mail::pages(text),
     ];
     rendered.into_iter().chain(more.into_iter().flatten()).collect()
 }
@@ -331,7 +333,8 @@ fn every_template_is_among_the_samples() {
         include_str!("sample_users.rs"),
         include_str!("sample_fleet.rs"),
         include_str!("sample_provider.rs"),
-        include_str!("sample_bulk.rs")
+        include_str!("sample_bulk.rs"),
+        include_str!("sample_mail.rs")
     );
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages")).unwrap() {
         let path = file.unwrap().path();

@@ -21,7 +21,7 @@ statements! {
     /// Tables with an account's rows that are not closed by row-level security.
     OPEN_TABLES = "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
                      join pg_attribute a on a.attrelid = c.oid and a.attname = 'account_id' and not a.attisdropped
-                    where c.relkind in ('r', 'p') and n.nspname in ('admin', 'pbx', 'change', 'queue', 'sync', 'vault', 'log', 'ops')
+                    where c.relkind in ('r', 'p') and n.nspname in ('admin', 'pbx', 'change', 'queue', 'sync', 'vault', 'log', 'ops', 'mail')
                       and not (c.relrowsecurity and c.relforcerowsecurity) order by 1";
 }
 
@@ -120,6 +120,7 @@ pub fn needed_tables(login: Login) -> &'static [&'static str] {
         Login::PortalProvider => {
             &["admin.accounts", "admin.invitations", "pbx.bindings", "vault.authorizations", "sync.standing"]
         }
+        Login::Notifier => &["admin.accounts", "change.log", "log.jobs", "mail.mails", "mail.deliveries"],
         Login::Operator => {
             &["admin.accounts", "admin.mappings", "vault.authorizations", "log.jobs", "pbx.sources"]
         }

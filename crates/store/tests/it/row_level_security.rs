@@ -138,6 +138,19 @@ const ROWS: &[(&str, &str)] = &[
          values ({a}, {n}, now(), 'n', 'a', 'allowed', '', '', sha256(''))",
     ),
     ("admin.audit_heads", "(account_id, number, hash) values ({a}, 1, sha256(''))"),
+    ("mail.settings", "(account_id, time_zone, hour, updated_at) values ({a}, 'UTC', 8, now())"),
+    (
+        "mail.recipients",
+        "(account_id, address, role, added_by, added_at) values ({a}, 'ana@customer.example', 'further', 't', now())",
+    ),
+    (
+        "mail.mails",
+        "(mail_id, account_id, kind, period, about, created_at) values ({u}, {a}, 'test', 'p', '{}', now())",
+    ),
+    (
+        "mail.deliveries",
+        "(mail_id, address, account_id, next_try) values ({u}, 'ana@customer.example', {a}, now())",
+    ),
     ("log.rollups", "(account_id, hour, job_type, state, jobs) values ({a}, now(), 'auto', 'succeeded', 1)"),
 ];
 
@@ -251,7 +264,7 @@ async fn an_account_sees_its_own_rows_only() {
     sqlx::raw_sql(
         "do $$ declare s name; begin
            for s in select nspname from pg_namespace where nspname in
-                       ('admin', 'pbx', 'change', 'queue', 'sync', 'vault', 'log', 'ops') loop
+                       ('admin', 'pbx', 'change', 'queue', 'sync', 'vault', 'log', 'ops', 'mail') loop
              execute format('grant usage on schema %I to tandem_portal', s);
              execute format('grant select, insert, update, delete on all tables in schema %I to tandem_portal', s);
            end loop;

@@ -54,7 +54,7 @@ impl Default for DatabaseSection {
     }
 }
 
-fn is_local(host: &str) -> bool {
+pub(super) fn is_local(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
@@ -287,6 +287,8 @@ pub(crate) struct HealthSection {
     pub(crate) sync_log: SocketAddr,
     /// The portal alone.
     pub(crate) portal: SocketAddr,
+    /// The notifier alone.
+    pub(crate) notifier: SocketAddr,
 }
 
 impl Default for HealthSection {
@@ -299,6 +301,7 @@ impl Default for HealthSection {
             teams_sync: local(9473),
             sync_log: local(9474),
             portal: local(9475),
+            notifier: local(9476),
         }
     }
 }

@@ -9,7 +9,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tandem_domain::roles::Role;
 use tandem_graph::IssuerConfig;
-use tandem_portal::{ClaimRules, EmbedSettings, LONGEST_LIFE, PortalSettings, SHORTEST_KEY, Windows};
+use tandem_portal::{
+    ClaimRules, EmbedSettings, LONGEST_LIFE, Mailing, PortalSettings, SHORTEST_KEY, Windows,
+};
 use tandem_runtime::chain;
 use tandem_runtime::config::{ConfigErrors, duration, secret_file};
 use url::{Host, Url};
@@ -83,9 +85,7 @@ impl EmbedSection {
             errors.push_hint("portal.embed.origins", "are none", hint);
         }
         for origin in &self.origins {
-            let scheme = origin.scheme() == "https" || (origin.scheme() == "http" && local(origin));
-            let bare = origin.path() == "/" && origin.query().is_none() && origin.fragment().is_none();
-            if !scheme || !bare || !origin.username().is_empty() || origin.password().is_some() {
+            if !is_site(origin) || !origin.username().is_empty() || origin.password().is_some() {
                 errors.push_hint("portal.embed.origins", format!("{origin} is no origin of a site"), hint);
             }
         }
@@ -96,17 +96,23 @@ impl EmbedSection {
     }
 }
 
+/// What an address of a site looks like.
+pub(super) const SITE: &str = "https://portal.example; http is for this machine only";
+
+/// Whether people could see a site there.
+pub(super) fn is_site(url: &Url) -> bool {
+    let scheme = url.scheme() == "https" || (url.scheme() == "http" && local(url));
+    scheme && url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+}
+
 impl PortalSection {
     pub(super) fn check(&mut self, folder: &Path, errors: &mut ConfigErrors) {
-        let hint = "https://portal.example; http is for this machine only";
         match &self.base {
-            None => errors.push_hint("portal.base", "is missing", hint),
-            Some(base) => {
-                let scheme = base.scheme() == "https" || (base.scheme() == "http" && local(base));
-                if !scheme || base.path() != "/" || base.query().is_some() || base.fragment().is_some() {
-                    errors.push_hint("portal.base", "is no address of a site, without a path", hint);
-                }
+            None => errors.push_hint("portal.base", "is missing", SITE),
+            Some(base) if !is_site(base) => {
+                errors.push_hint("portal.base", "is no address of a site, without a path", SITE);
             }
+            Some(_) => {}
         }
         if let Some(embed) = &mut self.embed {
             embed.check(folder, errors);
@@ -140,8 +146,18 @@ impl PortalSection {
         }
     }
 
+    /// Where people see it.
+    pub(crate) fn base(&self) -> Option<&Url> {
+        self.base.as_ref()
+    }
+
     /// Where it listens and how it is seen.
-    pub(crate) fn settings(&self, windows: Windows, errors: &mut ConfigErrors) -> Option<PortalSettings> {
+    pub(crate) fn settings(
+        &self,
+        windows: Windows,
+        mail: Option<Mailing>,
+        errors: &mut ConfigErrors,
+    ) -> Option<PortalSettings> {
         let embed = self.embed(errors);
         let provider = self.provider.as_ref();
         let claims = provider.map_or_else(ClaimRules::default, |provider| ClaimRules {
@@ -153,12 +169,7 @@ impl PortalSection {
                 .filter_map(|(text, role)| Some((text.clone(), Role::parse(role)?)))
                 .collect(),
         });
-        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows, embed })
-    }
-
-    /// As people see it.
-    pub(crate) fn base(&self) -> Option<&Url> {
-        self.base.as_ref()
+        Some(PortalSettings { listen: self.listen, base: self.base.clone()?, claims, windows, embed, mail })
     }
 
     /// The page for the PBX's own pages, its key read.

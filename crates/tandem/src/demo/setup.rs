@@ -124,6 +124,15 @@ role_claim = "role"
 account_claim = "accounts"
 roles = {{ operator = "operator", account_manager = "account_manager", account_admin = "account_admin" }}
 
+# mail is written to files
+[notifier]
+from = "tandem@provider.example"
+from_name = "Demo Telecom"
+operators = ["noc@provider.example"]
+folder = "mail"
+sweep = "5s"
+tick = "1s"
+
 [detector]
 poll = "1s"
 second_look = "2s"

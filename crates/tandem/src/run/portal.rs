@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 use tandem_graph::{Issuer, IssuerConfig, SignIn, SignInConfig};
-use tandem_portal::{Parts, PortalSettings, Windows};
+use tandem_portal::{Mailing, Parts, PortalSettings, Windows};
 use tandem_runtime::Ctx;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::{DbConfig, Login, Store};
@@ -27,6 +27,12 @@ pub(super) struct PortalPrepared {
     subjects: Subjects,
 }
 
+/// How mail is written, for previews of it.
+fn mailing(config: &Config) -> Option<Mailing> {
+    let (notifier, base) = (config.notifier.as_ref()?, config.portal.as_ref()?.base());
+    Some(Mailing { office: notifier.office(base)?, calendar: notifier.calendar()? })
+}
+
 impl PortalPrepared {
     pub(super) fn collect(config: &Config, errors: &mut ConfigErrors) -> Option<Self> {
         let Some(section) = &config.portal else {
@@ -46,7 +52,7 @@ impl PortalPrepared {
         let longest = time::Duration::try_from(longest_max_wait(config)).ok()?;
         let windows = Windows { usual: config.debouncer.timing, longest };
         Some(Self {
-            settings: section.settings(windows, errors)?,
+            settings: section.settings(windows, mailing(config), errors)?,
             database: config.database.config(),
             fleet: config.database.password(Login::PortalFleet, errors)?,
             operators: config.database.password(Login::PortalProvider, errors)?,

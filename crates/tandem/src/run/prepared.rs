@@ -16,6 +16,7 @@ use tandem_teams_sync::TeamsSyncSettings;
 use tandem_vault::Opener;
 use tandem_wire::Subjects;
 
+use super::notifier::NotifierPrepared;
 use super::portal::PortalPrepared;
 use crate::config::{self, Config};
 
@@ -32,19 +33,22 @@ pub(crate) enum Role {
     SyncLog,
     /// Lets people in.
     Portal,
+    /// Writes mail.
+    Notifier,
 }
 
 impl Role {
     /// All roles.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Detector, Self::Debouncer, Self::TeamsSync, Self::SyncLog, Self::Portal];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Detector, Self::Debouncer, Self::TeamsSync, Self::SyncLog, Self::Portal, Self::Notifier];
 
     /// The roles that a configuration has sections for. A file without [microsoft] serves machines on which teams-sync
-    /// does not run, and one without [portal] those on which nobody signs in.
+    /// does not run, one without [portal] those on which nobody signs in, and one without [notifier] those that send no mail.
     pub(crate) fn configured(config: &Config) -> Vec<Self> {
         let there = |role: &Self| match role {
             Self::TeamsSync => config.microsoft.is_some(),
             Self::Portal => config.portal.is_some(),
+            Self::Notifier => config.notifier.is_some(),
             _ => true,
         };
         Self::ALL.into_iter().filter(there).collect()
@@ -58,6 +62,7 @@ impl Role {
             Self::TeamsSync => "teams-sync",
             Self::SyncLog => "sync-log",
             Self::Portal => "portal",
+            Self::Notifier => "notifier",
         }
     }
 
@@ -69,6 +74,7 @@ impl Role {
             Self::TeamsSync => Login::TeamsSync,
             Self::SyncLog => Login::SyncLog,
             Self::Portal => Login::Portal,
+            Self::Notifier => Login::Notifier,
         }
     }
 }
@@ -87,6 +93,7 @@ pub(crate) struct Prepared {
     pub(super) teams_sync: TeamsSyncSettings,
     pub(super) sync_log: SyncLogSettings,
     pub(super) portal: Option<PortalPrepared>,
+    pub(super) notifier: Option<NotifierPrepared>,
     database: DbConfig,
     passwords: Vec<(Login, SecretString)>,
 }
@@ -129,6 +136,8 @@ impl Prepared {
         };
         let portal =
             if roles.contains(&Role::Portal) { PortalPrepared::collect(config, errors) } else { None };
+        let notifier =
+            if roles.contains(&Role::Notifier) { NotifierPrepared::collect(config, errors) } else { None };
         Ok(Self {
             roles: roles.to_vec(),
             bus: config.bus.config(&client, errors),
@@ -141,6 +150,7 @@ impl Prepared {
             teams_sync: config.teams_sync.clone(),
             sync_log: config.sync_log.clone(),
             portal,
+            notifier,
             database: config.database.config(),
             passwords,
         })
@@ -163,6 +173,7 @@ impl Prepared {
             [Role::TeamsSync] => health.teams_sync,
             [Role::SyncLog] => health.sync_log,
             [Role::Portal] => health.portal,
+            [Role::Notifier] => health.notifier,
             _ => health.all,
         }
     }

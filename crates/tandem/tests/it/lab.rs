@@ -27,6 +27,7 @@ const LOGINS: [&str; 8] = [
     "tandem_portal",
     "tandem_portal_fleet",
     "tandem_portal_provider",
+    "tandem_notifier",
     "tandem_operator",
 ];
 

@@ -9,5 +9,6 @@ mod embed;
 mod help;
 mod keys;
 mod lab;
+mod mail;
 mod roles;
 mod tenant;
