@@ -15,7 +15,7 @@ use crate::{Store, StoreError, Tx};
 statements! {
     /// Locks the named windows and moves them; see the function.
     GATHER = "select account_id, gathered_gen, first_change_at, due_at from queue.gather($1, $2, $3, $4, $5)";
-    /// Accounts whose changes nobody gathered yet, and waiting windows whose pause ended.
+    /// Accounts whose changes nobody gathered yet.
     BEHIND = "select g.account_id from change.generations g left join queue.windows w using (account_id)
                where g.gen > coalesce(w.gathered_gen, 0) limit $1";
     /// Opens the windows of accounts whose last job was cancelled, or would have done something else than a person had
@@ -46,8 +46,11 @@ statements! {
                                        or exists (select from admin.fleet_pause f where f.until > now()) as paused) p
                where a.auto_sync and f.since is not null";
     /// Locks windows that are due, skipping those that another debouncer works on. A queued job that carries out an
-    /// approval or an undo does not carry the changes of the window, which waits until that job was claimed.
+    /// approval or an undo does not carry the changes of the window, which waits until that job was claimed. A pause that
+    /// began after the window had got its due time holds it back all the same.
     DUE = "select account_id from queue.windows w where due_at <= now()
+             and not exists (select from admin.accounts a where a.account_id = w.account_id and a.paused_until > now())
+             and not exists (select from admin.fleet_pause f where f.until > now())
              and not exists (select from queue.jobs j where j.account_id = w.account_id and j.state = 'queued' and j.cause in ('approval', 'undo'))
             order by due_at limit $1 for update skip locked";
     /// Of the locked windows, those that are still due after the last changes were gathered.

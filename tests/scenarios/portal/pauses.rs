@@ -81,10 +81,18 @@ async fn idea18_what_is_saved_in_a_paused_account_waits_for_the_end_and_for_nobo
         .bind(world.first.id.0)
         .execute(&world.tester.admin)
         .await?;
-    // the other account goes on
+    // so does a window that was due already, and the other account goes on
+    sqlx::query("update queue.windows set due_at = now() where account_id = $1")
+        .bind(world.first.id.0)
+        .execute(&world.tester.admin)
+        .await?;
     world.tester.save(&world.second, &[(2, Some(&world.second.telephone(8)))]).await?;
     world.tester.until("select count(*) from log.jobs where state = 'succeeded'", 3).await;
-    assert_eq!(world.tester.count(HELD).await?, 1);
+    assert_eq!(
+        world.tester.count("select count(*) from queue.windows where first_change_at is not null").await?,
+        1
+    );
+    assert_eq!(world.tester.count("select count(*) from queue.jobs where state = 'cancelled'").await?, 0);
     assert_eq!(
         world.tester.count("select count(*) from admin.requests where taken_at is not null").await?,
         0
