@@ -79,6 +79,8 @@ pub(crate) enum Fault {
     EmbedTooLong,
     /// The Teams side before the PBX side.
     PbxFirst,
+    /// The provider has removed the integration.
+    IntegrationRemoved,
     /// Another account has this name.
     NameTaken,
     /// Another account is this customer of the source.
@@ -137,6 +139,7 @@ impl Fault {
             Self::EmbedExpired => "embed_expired",
             Self::EmbedTooLong => "embed_too_long",
             Self::PbxFirst => "pbx_first",
+            Self::IntegrationRemoved => "integration_removed",
             Self::NameTaken => "name_taken",
             Self::SourceTaken => "source_taken",
             Self::LicencesOver(..) => "licences_over",
@@ -183,9 +186,11 @@ impl Fault {
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::VersionMissing => StatusCode::PRECONDITION_REQUIRED,
             Self::KeyReused | Self::Sheet(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::PbxFirst | Self::NameTaken | Self::SourceTaken | Self::LicencesOver(..) => {
-                StatusCode::CONFLICT
-            }
+            Self::PbxFirst
+            | Self::IntegrationRemoved
+            | Self::NameTaken
+            | Self::SourceTaken
+            | Self::LicencesOver(..) => StatusCode::CONFLICT,
             Self::Bulk(fault) if fault.is_input() => StatusCode::BAD_REQUEST,
             Self::Mapping(_) | Self::ImportNotClean | Self::ImportRemoves | Self::Bulk(_) => {
                 StatusCode::CONFLICT
@@ -271,6 +276,7 @@ impl Fault {
             Self::EmbedExpired => "The address of this page is good no more.".into(),
             Self::EmbedTooLong => "The address of this page was signed for longer than it may be good.".into(),
             Self::PbxFirst => "The account is not set up at the PBX yet, so its users and numbers are not known.".into(),
+            Self::IntegrationRemoved => "Your provider has removed the integration of this account.".into(),
             Self::NameTaken => "Another account has this short name.".into(),
             Self::SourceTaken => "Another account is bound to this customer of the source.".into(),
             Self::LicencesOver(over, who) => {
@@ -330,6 +336,7 @@ impl Fault {
             Self::EmbedExpired => "Open the page around it anew.",
             Self::EmbedForged | Self::EmbedTooLong => "Ask your provider.",
             Self::PbxFirst => "Have your provider bind the account to its PBX first.",
+            Self::IntegrationRemoved => "Ask your provider to invite you again.",
             Self::NameTaken => "Choose another short name.",
             Self::SourceTaken => "Look which account that is, and take the binding from it first.",
             Self::LicencesOver(..) => "Have so many mappings taken away first.",

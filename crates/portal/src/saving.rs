@@ -6,6 +6,7 @@ use tandem_consent::{NewLink, make_link};
 use tandem_domain::Profile;
 use tandem_domain::policy::PolicyRule;
 use tandem_domain::roles::{Act, Role};
+use tandem_store::admin::provider::removed;
 use tandem_store::admin::save::put_rules;
 use tandem_store::change::{ChangeKind, NewChange};
 use tandem_store::connect::Purpose;
@@ -167,6 +168,9 @@ pub(crate) async fn save(
     let facts = overview::stand(&mut tx, &[account], now).await?;
     let facts = facts.first().ok_or(Fault::NotFound)?.facts;
     let connects = new.auto_sync && !old.auto_sync && !facts.healthy;
+    if new.auto_sync && !old.auto_sync && removed(&mut tx, account).await? {
+        return Err(Fault::IntegrationRemoved);
+    }
     if connects && !facts.bound {
         return Err(Fault::PbxFirst);
     }

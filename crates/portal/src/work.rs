@@ -263,6 +263,9 @@ pub(crate) async fn manual_sync(app: &App, inside: &InAccount) -> Result<String,
     let reason = "Sync Now, Manual Sync".to_owned();
     let purpose = Purpose::Sync { scope: JobScope::All, reason: reason.clone() };
     let mut tx = app.store.begin_for("portal.manual_sync", account).await?;
+    if admin::provider::removed(&mut tx, account).await? {
+        return Err(Fault::IntegrationRemoved);
+    }
     let now = app.clock.now();
     pausing::refuse(&mut tx, account, now).await?;
     audit::append(&mut tx, &of(visitor, account, Act::SyncSignedIn, now, "", &reason, true)).await?;

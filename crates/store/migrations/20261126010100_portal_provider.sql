@@ -8,8 +8,10 @@ end $roles$;
 grant usage on schema admin, pbx, change, queue, sync, vault, ops to tandem_portal_provider;
 grant select on public._sqlx_migrations to tandem_portal_provider;
 
--- What an operator knows of an account before its tenant is connected.
+-- What an operator knows of an account before its tenant is connected, and whether the provider has removed the
+-- integration: then no customer brings it back, until an operator invites again.
 alter table admin.accounts
+  add column removed_at      timestamptz,
   add column time_zone       text not null default 'UTC' check (time_zone <> ''),
   add column expected_tenant text check (expected_tenant <> '');
 
@@ -42,7 +44,7 @@ select ops.admit_account(t, 'tandem_portal_provider') from unnest(array[
 
 grant select, insert on admin.accounts to tandem_portal_provider;
 grant update (label, auto_sync, next_gen, quiet_ms, max_wait_ms, licences, voice_routing_policy, dial_plan, shared_number, location_id,
-              paused_until, pause_reason, time_zone, expected_tenant, updated_at) on admin.accounts to tandem_portal_provider;
+              paused_until, pause_reason, time_zone, expected_tenant, removed_at, updated_at) on admin.accounts to tandem_portal_provider;
 grant select on admin.mappings, admin.policy_rules, pbx.profiles, pbx.sources, sync.standing to tandem_portal_provider;
 grant select (account_id, ended_at) on sync.intents to tandem_portal_provider;
 grant select (account_id, state) on queue.jobs to tandem_portal_provider;

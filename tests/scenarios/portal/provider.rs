@@ -314,7 +314,24 @@ async fn f66_removing_the_integration_stops_a_job_before_its_next_write_and_keep
     // something of ours stands there, so the tenant stays bound; mappings and records stay as well
     assert_eq!(told(&world, STANDS).await?, format!("{} f none account1 0", users + 10));
     assert_eq!(world.tester.count("select count(*) from admin.mappings where account_id in (select account_id from admin.accounts where name = 'account1')").await?, i64::from(users));
+    // and the customer does not bring it back
+    let mut gale = world.sign_in("gale").await?;
+    for (part, code) in [("next-gen", None), ("auto-sync", Some("integration_removed"))] {
+        let settings = gale.go(&world.page("/accounts/account1/settings")).await?;
+        let (own, version) = (mark(&settings)?, super::world::hidden(&settings, "version")?);
+        let on = [("mark", own.as_str()), ("version", version.as_str()), ("on", "true")];
+        let page =
+            gale.once(Method::POST, &world.page(&format!("/accounts/account1/settings/{part}")), &on).await?;
+        match code {
+            Some(code) => assert_eq!(page.code()?, code),
+            None => assert_eq!(page.status, 303),
+        }
+        let manual = world.page("/accounts/account1/sync/manual");
+        let page = gale.once(Method::POST, &manual, &[("mark", own.as_str())]).await?;
+        assert_eq!(page.code()?, "integration_removed");
+    }
     let page = browser.go(&administration(&world, "")).await?;
+    page.says("It is removed since")?;
     page.says("and stays there; the tenant stays bound to this account")?;
     let record = told(&world, "select act || ' ' || reason from admin.audit where account_id = $1 and subject like '% keep what stands in Teams'").await?;
     assert_eq!(record, "remove_integration order 4");

@@ -69,6 +69,8 @@ pub(crate) struct Shown {
     /// The tenant, and in which state.
     pub(crate) authorization: Option<(String, String)>,
     pub(crate) auto_sync: bool,
+    /// Since when the integration is removed.
+    pub(crate) removed: Option<String>,
     pub(crate) standing: i64,
     pub(crate) invitations: Vec<Invitation>,
 }
@@ -91,6 +93,7 @@ impl Shown {
             until: view::full(one.expires_at),
         };
         Self {
+            removed: found.details.removed_at.map(view::full),
             time_zone: found.details.time_zone,
             tenant: found.details.expected_tenant.unwrap_or_default(),
             licences: account.settings.licences,

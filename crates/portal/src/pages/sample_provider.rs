@@ -22,6 +22,7 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         sources: if full { vec![text.to_owned(); 3] } else { Vec::new() },
         authorization: full.then(|| (text.to_owned(), text.to_owned())),
         auto_sync: full,
+        removed: full.then(|| text.to_owned()),
         standing: if full { 7 } else { 0 },
         invitations: if full { vec![invitation(), invitation()] } else { Vec::new() },
     };

@@ -76,6 +76,7 @@ pub(crate) async fn create(app: &App, visitor: &Visitor, new: &New, reason: &str
     let details = Details {
         time_zone: line("time_zone", &new.time_zone, 64)?.to_owned(),
         expected_tenant: tenant(&new.tenant)?,
+        removed_at: None,
     };
     let licences = licence_count(new.licences)?;
     let (account, now) = (AccountId(app.ids.v7(&app.clock)), app.clock.now());
@@ -263,6 +264,7 @@ pub(crate) async fn invite(
     let details = provider::details(&mut tx, account).await?.ok_or(Fault::NotFound)?;
     provider::put_details(&mut tx, account, &Details { expected_tenant: Some(expected.clone()), ..details })
         .await?;
+    provider::put_removed(&mut tx, account, None).await?;
     provider::close_links(&mut tx, account).await?;
     let new = NewLink {
         account,
@@ -281,7 +283,8 @@ pub(crate) async fn invite(
     Ok(Invited { link, invited: invited.to_owned(), tenant: expected, until })
 }
 
-/// Removes the integration: nothing writes to the tenant any more, a job that runs stops before its next write, and
+/// Removes the integration: nothing writes to the tenant any more, a job that runs stops before its next write, no
+/// customer brings it back, and
 /// what was recorded stays. The tenant is let go where nothing of ours stands in it, or may come to stand there.
 pub(crate) async fn remove(app: &App, inside: &InAccount, typed: &str, reason: &str) -> Result<(), Fault> {
     let reason = acts::reason(reason)?;
@@ -292,7 +295,7 @@ pub(crate) async fn remove(app: &App, inside: &InAccount, typed: &str, reason: &
     let (mut tx, stored) = begin(app, inside, true).await?;
     let auto_sync = stored.settings.auto_sync;
     save::put_settings(&mut tx, account, &Settings { auto_sync: false, ..stored.settings }).await?;
-    provider::close_links(&mut tx, account).await?;
+    provider::put_removed(&mut tx, account, Some(now)).await?;
     let standing = accounts::standing(&mut tx, account).await?;
     provider::end_authorization(&mut tx, account, "the provider removed the integration").await?;
     if standing == 0 && !provider::under_way(&mut tx, account).await? {

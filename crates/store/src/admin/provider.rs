@@ -11,9 +11,15 @@ use crate::{StoreError, Tx};
 
 statements! {
     /// What is known of an account before its tenant is connected.
-    DETAILS = "select time_zone, expected_tenant from admin.accounts where account_id = $1";
+    DETAILS = "select time_zone, expected_tenant, removed_at from admin.accounts where account_id = $1";
     /// Saves it.
     PUT_DETAILS = "update admin.accounts set time_zone = $2, expected_tenant = $3, updated_at = now() where account_id = $1";
+    /// Whether the provider has removed the integration.
+    REMOVED = "select removed_at is not null from admin.accounts where account_id = $1";
+    /// The provider removes the integration, or lets it come back.
+    PUT_REMOVED = "update admin.accounts set removed_at = $2, updated_at = now() where account_id = $1";
+    /// Links of the account are gone, with whoever has begun by one.
+    FORGET_LINKS = "delete from admin.connect_links where account_id = $1";
     /// Whether the server knows a time zone.
     TIME_ZONE = "select exists (select from pg_timezone_names where name = $1)";
     /// Names of the sources that have ever been read or pushed to.
@@ -47,6 +53,8 @@ pub struct Details {
     pub time_zone: String,
     /// The only tenant that it may be connected to: an id or a verified domain.
     pub expected_tenant: Option<String>,
+    /// Since when the integration is removed.
+    pub removed_at: Option<OffsetDateTime>,
 }
 
 /// What is known of an account before its tenant is connected.
@@ -56,11 +64,14 @@ pub struct Details {
 pub async fn details(tx: &mut Tx, account: AccountId) -> Result<Option<Details>, StoreError> {
     let failed = tx.failed();
     let row = sqlx::query(DETAILS).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)?;
-    Ok(row
-        .map(|row| Details { time_zone: row.get("time_zone"), expected_tenant: row.get("expected_tenant") }))
+    Ok(row.map(|row| Details {
+        time_zone: row.get("time_zone"),
+        expected_tenant: row.get("expected_tenant"),
+        removed_at: row.get("removed_at"),
+    }))
 }
 
-/// Saves it.
+/// Saves it, but for a removal.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -68,6 +79,32 @@ pub async fn put_details(tx: &mut Tx, account: AccountId, details: &Details) -> 
     let failed = tx.failed();
     let query = sqlx::query(PUT_DETAILS).bind(account.0).bind(&details.time_zone);
     query.bind(&details.expected_tenant).execute(&mut **tx).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Whether the provider has removed the integration.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn removed(tx: &mut Tx, account: AccountId) -> Result<bool, StoreError> {
+    let failed = tx.failed();
+    sqlx::query_scalar(REMOVED).bind(account.0).fetch_one(&mut **tx).await.map_err(failed)
+}
+
+/// The provider removes the integration, with all links of the account, or lets it come back.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put_removed(
+    tx: &mut Tx,
+    account: AccountId,
+    removed_at: Option<OffsetDateTime>,
+) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    sqlx::query(PUT_REMOVED).bind(account.0).bind(removed_at).execute(&mut **tx).await.map_err(&failed)?;
+    if removed_at.is_some() {
+        sqlx::query(FORGET_LINKS).bind(account.0).execute(&mut **tx).await.map_err(failed)?;
+    }
     Ok(())
 }
 
