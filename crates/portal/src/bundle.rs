@@ -89,6 +89,7 @@ fn masked_step(mask: &Mask, step: &StepRow) -> StepRow {
         after: text(&step.after),
         reason: text(&step.reason),
         detail: text(&step.detail),
+        request_id: text(&step.request_id),
         data: mask.value(&step.data),
         ..step.clone()
     }

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn b30_nothing_steers_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\u{9b}c\u{202e}d\ne"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\ne");
         assert_eq!(one_line("a\nb\tc"), "a b c");
         let json = serde_json::to_string_pretty("a\u{1b}[2Jb\u{9b}c\u{202e}d\u{e9}").unwrap();

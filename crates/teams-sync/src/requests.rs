@@ -1,5 +1,5 @@
-//! What people ask for that needs no job: previews, dropping held removals, stopping a job, and looks at tenants whose accounts have an
-//! app of their own.
+//! What people ask for that needs no job: previews, dropping held removals, stopping a job, and looks at tenants whose
+//! accounts have an app of their own.
 
 use std::sync::Arc;
 use std::time::Duration;

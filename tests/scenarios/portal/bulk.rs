@@ -62,6 +62,9 @@ impl Desk {
     }
 }
 
+/// Account, linked job, type with scope, person and reason of a new job.
+type Replayed = (Uuid, Option<Uuid>, String, Option<String>, Option<String>);
+
 const FINISHED: &str = "select count(*) from admin.bulk_acts where finished_at is not null";
 
 /// The part of a page that is a form with this action.
@@ -98,7 +101,7 @@ async fn b1_selection_is_shown_confirmed_and_replayed_for_the_customer_to_see() 
     let page = olga.go(&sent.url).await?;
     page.says("Handed in")?;
     page.says("<span class=\"state good\">Succeeded</span></th><td class=\"number\">3</td><td class=\"number\">2</td>")?;
-    let jobs: Vec<(Uuid, Option<Uuid>, String, Option<String>, Option<String>)> = sqlx::query_as(
+    let jobs: Vec<Replayed> = sqlx::query_as(
         "select account_id, linked_job, job_type || ' ' || scope, person, reason from log.jobs where cause = 'replay' order by account_id",
     )
     .fetch_all(&world.tester.admin)

@@ -220,11 +220,11 @@ fn over(query: &str) -> Result<Over, Fault> {
     let mut jobs = Vec::new();
     let mut rest = form_urlencoded::Serializer::new(String::new());
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        match key.as_ref() {
-            "job" => {
-                jobs.push(Uuid::try_parse(&value).map_err(|_| Fault::BadInput("job", "is the id of a job"))?)
-            }
-            _ => drop(rest.append_pair(&key, &value)),
+        if key == "job" {
+            let job = Uuid::try_parse(&value).map_err(|_| Fault::BadInput("job", "is the id of a job"))?;
+            jobs.push(job);
+        } else {
+            rest.append_pair(&key, &value);
         }
     }
     if !jobs.is_empty() {
@@ -238,7 +238,7 @@ fn over(query: &str) -> Result<Over, Fault> {
 }
 
 fn layout(nonce: &Nonce, visitor: &Visitor) -> Layout {
-    Layout { here: "bulk", ..Layout::of(nonce, visitor) }
+    Layout::provider(nonce, visitor, "bulk")
 }
 
 /// Shows what would be replayed, and asks for a name and a reason.

@@ -96,6 +96,6 @@ pub(crate) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Fault> {
     let found = fleet_jobs::jobs(&app, &asked).await?;
-    let layout = Layout { here: "fleet jobs", ..Layout::of(&nonce, &visitor) };
+    let layout = Layout::provider(&nonce, &visitor, "fleet jobs");
     html(&FleetJobsPage::of(layout, asked, &found, app.clock.now()))
 }
