@@ -49,6 +49,7 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let parts = Parts {
         store,
         fleet: stage.store(Login::PortalFleet),
+        operators: stage.store(Login::PortalProvider),
         microsoft: None,
         provider: None,
         app: "bench".to_owned(),
@@ -60,6 +61,8 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
         base: base.clone(),
         claims: ClaimRules::default(),
         windows: Windows { usual: DebouncerSettings::default().timing, longest: time::Duration::minutes(4) },
+        embed: None,
+        mail: None,
     };
     let router = tandem_portal::router(&ctx, parts, &settings);
     let serving = tokio::spawn(async move { axum::serve(listener, router).await });
