@@ -23,6 +23,19 @@ PAGES = [
     ("/accounts/{account}/requests/{request}", "gale@alpha", "alpha"),
     ("/accounts/{account}/settings", "gale@alpha", "alpha"),
     ("/accounts/{account}/settings", "Adam Admin", "alpha"),
+    ("/accounts/{account}/imports", "Adam Admin", "alpha"),
+    ("/accounts/{account}/imports/{import}", "Adam Admin", "alpha"),
+    ("/accounts/{account}/jobs/{job}/cancel", "gale@alpha", "alpha"),
+    ("/accounts/{account}/mail", "gale@alpha", "alpha"),
+    ("/accounts/{account}/administration", "Olga Operator", "delta"),
+    ("/provider/accounts", "Olga Operator", None),
+    ("/fleet", "Olga Operator", None),
+    ("/fleet/detector", "Olga Operator", None),
+    ("/fleet/jobs", "Olga Operator", None),
+    ("/fleet/bulk", "Olga Operator", None),
+    ("/fleet/bulk/new", "Olga Operator", None),
+    ("/fleet/bulk/{bulk}", "Olga Operator", None),
+    ("/tokens", "Mia Manager", None),
     ("/no-such-page", "Adam Admin", None),
 ]
 
@@ -39,6 +52,16 @@ def ids(page):
     request = page.url.rsplit("/", 1)[1]
     page.get_by_text("This is the plan").wait_for()
     return {"user": user, "job": job, "request": request}
+
+
+def import_of(page):
+    """A file that Adam has uploaded and not saved."""
+    page.goto("/accounts/alpha/imports")
+    row = b"pbx_user,microsoft_user,service,number\r\nnobody,ana@alpha.example.com,voice,\r\n"
+    page.get_by_label(re.compile("^File")).set_input_files({"name": "mappings.csv", "mimeType": "text/csv", "buffer": row})
+    page.get_by_role("button", name="Show what it would do").click()
+    page.wait_for_url(re.compile("/imports/"))
+    return page.url.rsplit("/", 1)[1]
 
 
 def last_part(link):

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pages import PAGES, ids, name_of
+from pages import PAGES, ids, import_of, name_of
 from people import enter, sign_in
 
 LOOKS = {
@@ -16,7 +16,10 @@ LOOKS = {
 
 @pytest.fixture(scope="module")
 def found(browser, demo):
-    return ids(sign_in(browser, demo, "gale@alpha"))
+    # a bulk act that there is not shows how the page refuses
+    bulk = "019a0000-0000-7000-8000-000000000001"
+    upload = import_of(sign_in(browser, demo, "Adam Admin"))
+    return {**ids(sign_in(browser, demo, "gale@alpha")), "import": upload, "bulk": bulk}
 
 
 @pytest.fixture(scope="module")

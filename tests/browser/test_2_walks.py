@@ -2,6 +2,7 @@
 
 import re
 
+from failures import record
 from people import enter, pick, sign_in
 from playwright.sync_api import expect
 
@@ -120,3 +121,70 @@ def test_held_removals_are_approved_by_the_global_admin(browser, demo):
     expect(page.get_by_role("link", name="this sync")).to_be_visible()
     page.goto("/accounts/alpha")
     expect(page.locator("#live .big .state")).to_have_text("In sync")
+
+
+def test_an_account_is_set_up_from_the_invitation_to_auto_sync(browser, demo):
+    olga = sign_in(browser, demo, "Olga Operator")
+    enter(olga, "delta", "new customer")
+    olga.get_by_role("link", name="Administration").click()
+    olga.get_by_label("Licences; never fewer").fill("3")
+    olga.get_by_label("Reason").nth(0).fill("contract 12")
+    olga.get_by_role("button", name="Set the licences").click()
+    expect(olga.get_by_text("0 of 3 are in use")).to_be_visible()
+    invite = olga.locator("section", has=olga.get_by_role("heading", name="Invite the Global Admin"))
+    invite.get_by_label("Who is invited").fill("gale@delta.example.com")
+    invite.get_by_label("Microsoft tenant").fill("delta.example.com")
+    invite.get_by_label("Reason").fill("new customer")
+    invite.get_by_role("button", name="Make the link").click()
+    link = olga.get_by_label("Link").input_value()
+
+    gale = browser.new_context(base_url=demo.portal).new_page()
+    gale.goto(link)
+    gale.get_by_role("button", name="Sign in with Microsoft").click()
+    pick(gale, "gale@delta")
+    gale.get_by_role("button", name="Go on to Microsoft").click()
+    gale.get_by_role("button", name="Accept").click()
+    expect(gale.get_by_role("heading", name="Connected")).to_be_visible()
+
+    gale = sign_in(browser, demo, "gale@delta")
+    gale.goto("/accounts/delta/settings")
+    expect(gale.get_by_role("heading", name="Auto Sync")).to_have_count(0)
+    gale.locator("#h-next-gen ~ form").get_by_role("button").click()
+    gale.locator("#h-auto-sync ~ form").get_by_role("button").click()
+    expect(gale.locator("#h-auto-sync ~ p").first).to_contain_text("It is on")
+    gale.goto("/accounts/delta")
+    expect(gale.get_by_text("Healthy")).to_be_visible()
+
+
+def test_an_operator_replays_fifty_failed_jobs_as_one_sync_per_account(browser, demo):
+    record(demo, 50, "test_incident", "Service is unavailable")
+    page = sign_in(browser, demo, "Olga Operator")
+    page.goto("/fleet/jobs?state=failed&q=test_incident")
+    page.get_by_role("link", name="Replay all that match").click()
+    expect(page.get_by_role("heading", name="Replay 50 syncs")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("They are of 2 accounts")
+    page.get_by_label("Name").fill("Service away")
+    page.get_by_label("Reason").fill("it is over")
+    page.get_by_role("button", name="Replay 50 syncs").click()
+    accounts = page.get_by_role("region", name="Accounts").locator("tbody tr")
+    expect(accounts).to_have_count(2)
+    for row in (accounts.nth(0), accounts.nth(1)):
+        expect(row).to_contain_text(re.compile("succeeded", re.IGNORECASE), timeout=90_000)
+    gale = sign_in(browser, demo, "gale@bravo")
+    gale.goto("/accounts/bravo/jobs")
+    first_job(gale).get_by_role("link").first.click()
+    expect(gale.get_by_role("main")).to_contain_text("it is over")
+
+
+def test_a_file_of_mappings_is_looked_at_before_it_is_saved(browser, demo):
+    page = sign_in(browser, demo, "Adam Admin")
+    page.goto("/accounts/alpha/users")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Export as CSV").click()
+    path = downloading.value.path()
+    page.get_by_role("link", name="Import mappings").click()
+    page.get_by_label(re.compile("^File")).set_input_files(path)
+    page.get_by_role("button", name="Show what it would do").click()
+    expect(page).to_have_url(re.compile("/imports/"))
+    # what was exported changes nothing
+    expect(page.get_by_role("button", name=re.compile("^Save"))).to_have_count(0)

@@ -5,6 +5,7 @@ mod codes;
 mod coverage;
 mod names;
 mod text;
+mod walks;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

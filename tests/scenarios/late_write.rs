@@ -109,7 +109,7 @@ async fn a_late_assign_is_taken_off_again() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_change_is_not_taken_for_a_late_write() -> Result<()> {
+async fn e3_a_foreign_change_is_not_taken_for_a_late_write() -> Result<()> {
     let mut tester = Tester::start().await?;
     let account = tester.account(2).await?;
     hasty_roles(&mut tester).await?;

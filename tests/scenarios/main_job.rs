@@ -8,7 +8,7 @@ use tandem_testkit::eventually;
 use tandem_tests::Tester;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_change_is_one_job_and_one_assign() -> Result<()> {
+async fn e2_e19_e30_one_change_is_one_job_and_one_assign() -> Result<()> {
     let mut tester = Tester::start().await?;
     let account = tester.account(5).await?;
     tester.all_roles().await?;
@@ -36,7 +36,7 @@ async fn e2_changes_of_users_without_mapping_open_no_window() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_changes_inside_one_window_are_one_job() -> Result<()> {
+async fn e13_ten_thousand_changes_inside_one_window_are_one_job() -> Result<()> {
     let mut tester = Tester::start().await?;
     // a busy machine takes its time to save them, and they are to come inside one window all the same
     tester.timing.quiet = time::Duration::seconds(15);
@@ -59,7 +59,7 @@ async fn ten_thousand_changes_inside_one_window_are_one_job() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_steady_trickle_never_postpones_past_max_wait() -> Result<()> {
+async fn e12_a_steady_trickle_never_postpones_past_max_wait() -> Result<()> {
     let mut tester = Tester::start().await?;
     let account = tester.account(3).await?;
     tester.all_roles().await?;
@@ -127,7 +127,7 @@ async fn unmapping_and_deletion_take_the_number_off() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn policies_follow_their_rules() -> Result<()> {
+async fn a8_policies_follow_their_rules() -> Result<()> {
     let mut tester = Tester::start().await?;
     let account = tester.account(2).await?;
     tester
@@ -228,7 +228,7 @@ async fn e4_a_request_syncs_everything_and_is_manual() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e21_with_auto_sync_off_changes_wait() -> Result<()> {
+async fn e21_e26_with_auto_sync_off_changes_wait() -> Result<()> {
     let mut tester = Tester::start().await?;
     let account = tester.account(2).await?;
     sqlx::query("update admin.accounts set auto_sync = false").execute(&tester.admin).await?;

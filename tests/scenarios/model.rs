@@ -209,7 +209,7 @@ fn histories(seed: u64) -> Result<()> {
 }
 
 #[test]
-fn generated_histories_come_true() -> Result<()> {
+fn a9_generated_histories_come_true() -> Result<()> {
     histories(1)
 }
 

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_state_comes_up_and_yields_to_what_is_worse() {
+    fn p1_p5_each_state_comes_up_and_yields_to_what_is_worse() {
         let mut facts = well();
         assert_eq!(state(&facts), AccountState::InSync);
         facts.landing = 1;
@@ -199,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn a21_the_button_says_that_changes_wait() {
+    fn a21_p1_the_button_says_that_changes_wait() {
         assert_eq!(button(0), "Sync Now");
         assert_eq!(button(3), "Sync Now \u{2014} Changes Queued");
     }
 
     #[test]
-    fn e22_e32_e33_the_menu_has_teams_with_auto_sync_only_and_never_the_pbx() {
+    fn e22_e31_e32_e33_the_menu_has_teams_with_auto_sync_only_and_never_the_pbx() {
         let admin = Roles::new(vec![Role::GlobalAdmin]);
         let labels = |auto| menu(auto, &admin).iter().map(|(e, _)| e.label()).collect::<Vec<_>>();
         assert_eq!(labels(false), ["Manual Sync", "Sync Logs"]);

@@ -27,7 +27,7 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a22_only_the_linked_account_authorises() -> Result<()> {
+async fn a22_p7_only_the_linked_account_authorises() -> Result<()> {
     let world = World::start().await?;
     let gale = world.upn(ADMIN);
     // nobody is linked yet

@@ -110,7 +110,7 @@ async fn a7_p18_eligible_users_can_be_picked_and_others_say_why_not() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_save_over_somebody_elses_save_is_refused() -> Result<()> {
+async fn b34_a_save_over_somebody_elses_save_is_refused() -> Result<()> {
     let world = World::start().await?;
     world.start_with(&[], 5).await?;
     world.listed(1, None).await?;

@@ -14,7 +14,7 @@ fn jobs_of(page: &Page) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e7_e17_e33_b35_teams_starts_one_manual_job_and_asks_nothing() -> Result<()> {
+async fn e7_e17_e33_e35_b35_teams_starts_one_manual_job_and_asks_nothing() -> Result<()> {
     let mut world = World::start().await?;
     world.tester.all_roles().await?;
     world.tester.save(&world.first, &[(1, Some("+12125550101"))]).await?;
@@ -99,7 +99,7 @@ async fn e22_e21_e34_without_auto_sync_only_manual_sync_which_asks_for_a_sign_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e16_e23_e24_e25_p4_the_sync_log_and_a_job() -> Result<()> {
+async fn e16_e23_e24_e25_p3_p4_the_sync_log_and_a_job() -> Result<()> {
     let mut world = World::start().await?;
     world.tester.all_roles().await?;
     world.tester.save(&world.first, &[(1, Some("+12125550101"))]).await?;

@@ -38,7 +38,7 @@ async fn ask(world: &World, browser: &mut Browser, entry: &Entry, account: &str,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i33_every_route_lets_in_whom_the_role_table_names_and_nobody_else() -> Result<()> {
+async fn i33_b25_every_route_lets_in_whom_the_role_table_names_and_nobody_else() -> Result<()> {
     let world = World::start().await?;
     let mut wrong = Vec::new();
     for (person, role) in PEOPLE {

@@ -148,7 +148,7 @@ async fn switching_auto_sync_on_makes_what_waits_due() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_save_is_refused_and_each_save_is_a_change_with_its_record() -> Result<()> {
+async fn b34_a_stale_save_is_refused_and_each_save_is_a_change_with_its_record() -> Result<()> {
     let world = World::start().await?;
     let mut gale = world.sign_in("gale").await?;
     let seen = page(&world, &mut gale).await?;
@@ -244,7 +244,7 @@ async fn the_global_admin_names_sync_contributors_of_the_own_organisation() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_saves_settings_under_their_etag_and_each_field_by_its_role() -> Result<()> {
+async fn b27_the_api_saves_settings_under_their_etag_and_each_field_by_its_role() -> Result<()> {
     let world = World::start().await?;
     let path = world.page("/api/v1/accounts/account1/settings");
     let post =

@@ -135,7 +135,7 @@ pub(crate) async fn pushing(rate: u32) -> Result<(World, Detector, Wire)> {
 }
 
 #[tokio::test]
-async fn a_user_is_put_changed_and_deleted() -> Result<()> {
+async fn e20_a_user_is_put_changed_and_deleted() -> Result<()> {
     let (world, detector, wire) = pushing(50).await?;
     let ana = r#"{"display_name":"Ana","did_numbers":["+12125550101"]}"#;
     let reply = wire.put("a", ana).await?;

@@ -21,7 +21,7 @@ async fn is_read(world: &World, long_ago: &'static str) -> Result<bool> {
 }
 
 #[tokio::test]
-async fn e27_enable_sync_is_off_by_default_and_reads_the_whole_account_every_minute_until_it_ends()
+async fn e27_e29_enable_sync_is_off_by_default_and_reads_the_whole_account_every_minute_until_it_ends()
 -> Result<()> {
     let (world, account) = World::people().await?;
     world.account("other", None).await?;

@@ -69,7 +69,7 @@ pub(crate) fn compare(title: &str, mut events: Vec<Value>, expected: &[Value]) -
 }
 
 #[tokio::test]
-async fn every_edit_tells_its_events_and_no_others() -> Result<()> {
+async fn e5_every_edit_tells_its_events_and_no_others() -> Result<()> {
     let pg = Pg::start().await?;
     load(&pg.url, fixture::SCHEMA_5_4).await?;
     let source = source(&pg.url);

@@ -233,7 +233,7 @@ fn bad_json_is_refused_by_its_kind() {
 }
 
 #[test]
-fn numbers_must_be_e164() {
+fn p19_numbers_must_be_e164() {
     for (number, code) in [
         ("12125550101", "number_no_plus"),
         ("(212) 555-0101", "number_no_plus"),

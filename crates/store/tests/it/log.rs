@@ -269,7 +269,7 @@ async fn steps_come_in_order_and_by_user() {
 }
 
 #[tokio::test]
-async fn rollups_are_read_by_hour() {
+async fn b2_rollups_are_read_by_hour() {
     let (pg, mut owner, _) = prepared().await.unwrap();
     sqlx::query(
         "insert into log.rollups (account_id, hour, job_type, state, jobs)
