@@ -24,9 +24,10 @@ clean-demo: ## remove what the demo keeps
 
 test: test-rust test-clients test-compose test-powershell test-mail test-browser ## run every test, with servers of its own
 
+# most of a test is waiting for what it started
 test-rust: tools
 	cargo build --package tandem
-	cargo $(TEST) --workspace
+	NEXTEST_TEST_THREADS=$$(($$(nproc) * 2)) cargo $(TEST) --workspace
 
 test-clients:
 	cargo build --package msgraph-sim
