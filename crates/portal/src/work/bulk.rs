@@ -139,6 +139,10 @@ pub(crate) async fn make(app: &App, visitor: &Visitor, new: &New<'_>) -> Result<
     if let Some(before) = bulk::used(&mut tx, visitor.person, key).await? {
         return made(before, id);
     }
+    // every account would be refused
+    if let Some(pause) = &visitor.paused {
+        return Err(Fault::Paused(pause.to_string()));
+    }
     let draft = draft(app, new.over).await?;
     if draft.jobs.len() != new.count {
         return Err(Fault::Bulk(BulkFault::Changed));
