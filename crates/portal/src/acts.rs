@@ -219,7 +219,8 @@ mod tests {
         let (id, job) = (Uuid::nil(), JobId(Uuid::nil()));
         let kept = [Wish::Approve(id), Wish::Replay(job), Wish::Undo(job, None), Wish::Run(id)];
         assert!(kept.into_iter().all(Wish::starts_a_job));
-        let free = [Wish::Reject(id), Wish::Cancel(job), Wish::PreviewUndo(job), Wish::Preview(JobScope::All)];
+        let free =
+            [Wish::Reject(id), Wish::Cancel(job), Wish::PreviewUndo(job), Wish::Preview(JobScope::All)];
         assert!(!free.into_iter().any(Wish::starts_a_job));
     }
 }
