@@ -8,6 +8,7 @@ mod fleet;
 mod log;
 mod microsoft_users;
 mod ops;
+mod pauses;
 mod prepare;
 // clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
 #[cfg(test)]
