@@ -13,6 +13,7 @@ use tandem_store::previews::{self, Preview};
 use uuid::Uuid;
 
 use crate::App;
+use crate::extract::is_line;
 use crate::fault::Fault;
 use crate::guard::{InAccount, of};
 use crate::pausing;
@@ -79,7 +80,7 @@ impl Wish {
 /// Why somebody does something, in one line.
 pub(crate) fn reason(text: &str) -> Result<&str, Fault> {
     let reason = text.trim();
-    if reason.is_empty() || reason.chars().count() > 500 || reason.chars().any(char::is_control) {
+    if !is_line(reason, 500) {
         return Err(Fault::BadInput("reason", "is one line of 1 to 500 characters"));
     }
     Ok(reason)
