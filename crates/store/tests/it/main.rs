@@ -14,3 +14,4 @@ mod prepare;
 #[cfg(test)]
 mod rates;
 mod row_level_security;
+mod tokens;
