@@ -8,6 +8,7 @@ use tandem_domain::quarantine::Cause;
 use tandem_domain::reminder::{Calendar, Decision, decide};
 use tandem_letters::{Failing, Invitation, Letter, Office, Stopped};
 use tandem_runtime::BoxError;
+use tandem_store::admin::provider;
 use tandem_store::connect::Purpose;
 use tandem_store::mail::about::{self, About};
 use tandem_store::mail::outbox::Claimed;
@@ -66,6 +67,8 @@ pub(crate) async fn compose(
     let calendar = watch::calendar(own.as_ref(), usual);
     match claimed.kind {
         Kind::Reminder => reminder(&mut tx, office, &calendar, claimed, (account, &stands), now).await,
+        // nobody of the customer brings back what the provider has removed since
+        Kind::Invitation if provider::removed(&mut tx, account).await? => Ok(Composed::NotNeeded),
         Kind::Invitation => {
             tx.commit().await?;
             invitation(store, office, &calendar, claimed, (account, &stands), now).await

@@ -52,21 +52,29 @@ impl Watch {
     /// # Errors
     /// [`StoreError`]; what was not made is made by the next look.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let mut made = self.notices().await?;
-        made += self.quarantines().await?;
-        made += self.incidents().await?;
-        let mut after = AccountId(Uuid::nil());
+        // a row that one part cannot read keeps no mail of another part back
+        let parts = [
+            self.notices().await,
+            self.quarantines().await,
+            self.incidents().await,
+            self.all_reminders().await,
+        ];
+        let now = self.clock.now();
+        outbox::prune(&self.store, now - self.settings.keep, PRUNE).await?;
+        parts.into_iter().sum()
+    }
+
+    /// Reminders of all accounts; how many were made.
+    async fn all_reminders(&self) -> Result<usize, StoreError> {
+        let (mut made, mut after) = (0, AccountId(Uuid::nil()));
         loop {
             let (last, page) = self.store.retrying(|| self.reminders(after)).await?;
             made += page;
             match last {
                 Some(last) => after = last,
-                None => break,
+                None => return Ok(made),
             }
         }
-        let now = self.clock.now();
-        outbox::prune(&self.store, now - self.settings.keep, PRUNE).await?;
-        Ok(made)
     }
 
     /// Reminders of one page of accounts; the last account of the page, and how many were made.

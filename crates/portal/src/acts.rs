@@ -13,6 +13,7 @@ use tandem_store::previews::{self, Preview};
 use uuid::Uuid;
 
 use crate::App;
+use crate::extract::is_line;
 use crate::fault::Fault;
 use crate::guard::{InAccount, of};
 use crate::pausing;
@@ -51,6 +52,15 @@ impl Wish {
         }
     }
 
+    /// Whether a job comes of it. A plan and a rejection write nothing, and what runs by somebody's hand goes on in a
+    /// pause, so it must be possible to stop it then.
+    fn starts_a_job(self) -> bool {
+        match self {
+            Self::Approve(_) | Self::Replay(_) | Self::Undo(..) | Self::Run(_) => true,
+            Self::Preview(_) | Self::PreviewUndo(_) | Self::Reject(_) | Self::Cancel(_) => false,
+        }
+    }
+
     /// What it is about, for the audit.
     fn subject(self) -> String {
         match self {
@@ -70,7 +80,7 @@ impl Wish {
 /// Why somebody does something, in one line.
 pub(crate) fn reason(text: &str) -> Result<&str, Fault> {
     let reason = text.trim();
-    if reason.is_empty() || reason.chars().count() > 500 || reason.chars().any(char::is_control) {
+    if !is_line(reason, 500) {
         return Err(Fault::BadInput("reason", "is one line of 1 to 500 characters"));
     }
     Ok(reason)
@@ -109,8 +119,7 @@ pub(crate) async fn ask(
     }
     let stands = overview::stand(&mut tx, &[account], now).await?;
     let facts = stands.first().ok_or(Fault::NotFound)?.facts;
-    // a plan, and a rejection, write nothing
-    if !matches!(wish, Wish::Preview(_) | Wish::PreviewUndo(_) | Wish::Reject(_)) {
+    if wish.starts_a_job() {
         pausing::refuse(&mut tx, account, now).await?;
     }
     let ask = match wish {
@@ -200,4 +209,19 @@ pub(crate) async fn followed(
     let mut tx = app.store.begin_for("portal.request", inside.id()).await?;
     let answer = requests::answer_in(&mut tx, request).await?.ok_or(Fault::NotFound)?;
     Ok((answer, previews::find(&mut tx, request).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idea18_a_pause_keeps_back_what_starts_a_job_and_lets_one_be_stopped() {
+        let (id, job) = (Uuid::nil(), JobId(Uuid::nil()));
+        let kept = [Wish::Approve(id), Wish::Replay(job), Wish::Undo(job, None), Wish::Run(id)];
+        assert!(kept.into_iter().all(Wish::starts_a_job));
+        let free =
+            [Wish::Reject(id), Wish::Cancel(job), Wish::PreviewUndo(job), Wish::Preview(JobScope::All)];
+        assert!(!free.into_iter().any(Wish::starts_a_job));
+    }
 }

@@ -16,6 +16,11 @@ pub(crate) fn id(text: &str) -> Result<Uuid, Fault> {
     Uuid::try_parse(text).map_err(|_| Fault::NotFound)
 }
 
+/// Whether a text is one line of 1 to `most` characters.
+pub(crate) fn is_line(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
 /// A form, its mark taken off by the guard.
 #[derive(Debug)]
 pub(crate) struct Form<T>(pub(crate) T);

@@ -94,6 +94,7 @@ pub(crate) struct App {
     pub(crate) windows: Windows,
     /// Streams end when this does.
     pub(crate) stop: CancellationToken,
+    pub(crate) streams: Arc<live::Streams>,
     pub(crate) embed: Option<EmbedSettings>,
     pub(crate) mail: Option<Mailing>,
 }
@@ -156,6 +157,7 @@ pub fn router(ctx: &Ctx, parts: Parts, settings: &PortalSettings) -> Router {
         announcer: Announcer::new(subjects, "portal", ctx),
         windows: settings.windows,
         stop: ctx.shutdown.clone(),
+        streams: Arc::default(),
         embed: settings.embed.clone(),
         mail: settings.mail.clone(),
     });

@@ -2,20 +2,23 @@
 //!
 //! A stream carries nothing but that: the browser then fetches the part like any page, past the guard, so that whoever
 //! has lost a role or the session sees nothing more. A stream that has lasted [`LIFE`] ends; the browser opens it again.
+//! Each looks at the tables every second, so one person has [`MOST`] of them at the same time; the browser asks again later.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::App;
 use crate::fault::Fault;
@@ -26,6 +29,41 @@ const LOOK: Duration = Duration::from_secs(1);
 const REFRESH: Duration = Duration::from_secs(15);
 /// How long a stream lasts.
 const LIFE: Duration = Duration::from_secs(300);
+/// Streams of one person at the same time.
+const MOST: usize = 20;
+
+/// How many streams each person has open here.
+#[derive(Debug, Default)]
+pub(crate) struct Streams(Mutex<HashMap<Uuid, usize>>);
+
+/// A stream of a person, while it lasts.
+#[derive(Debug)]
+struct Open(Arc<Streams>, Uuid);
+
+impl Streams {
+    fn counts(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(self: &Arc<Self>, person: Uuid) -> Option<Open> {
+        let mut counts = self.counts();
+        let count = counts.entry(person).or_default();
+        (*count < MOST).then(|| {
+            *count += 1;
+            Open(Arc::clone(self), person)
+        })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut counts = self.0.counts();
+        match counts.get_mut(&self.1) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&self.1)),
+        }
+    }
+}
 
 /// What a part shows, in short: equal when the same was found.
 pub(crate) fn version(found: &impl Debug) -> String {
@@ -52,15 +90,20 @@ pub(crate) struct Look {
 /// Says `changed` whenever a look finds something else than is shown, and `ended` when nothing more will come.
 pub(crate) fn changes<L>(
     app: &Arc<App>,
+    person: Uuid,
     seen: Seen,
     look: impl Fn(Arc<App>) -> L + Send + Sync + 'static,
 ) -> Response
 where
     L: Future<Output = Result<Look, Fault>> + Send,
 {
+    let Some(open) = app.streams.open(person) else {
+        return (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response();
+    };
     let (say, said) = mpsc::channel::<Event>(1);
     let app = Arc::clone(app);
     tokio::spawn(async move {
+        let _open = open;
         let watch = watch(&app, seen.seen, look, &say);
         tokio::select! {
             () = watch => {}
@@ -100,5 +143,25 @@ where
             return;
         }
         sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_has_so_many_streams_and_takes_none_of_another() {
+        let streams = Arc::new(Streams::default());
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut open: Vec<Open> = (0..MOST).filter_map(|_| streams.open(one)).collect();
+        assert_eq!(open.len(), MOST);
+        assert!(streams.open(one).is_none());
+        assert!(streams.open(other).is_some());
+        drop(open.pop());
+        let again = streams.open(one);
+        assert!(again.is_some() && streams.open(one).is_none());
+        drop((open, again));
+        assert!(streams.counts().is_empty(), "nothing is kept of whoever has none");
     }
 }

@@ -30,7 +30,9 @@ statements! {
     /// It is spread.
     SPREAD_AT = "update admin.bulk_acts set spread_at = clock_timestamp() where bulk_id = $1";
     /// The next accounts, with the newest of their jobs.
-    NEXT = "select n.account_id, a.auto_sync, coalesce(a.paused_until > clock_timestamp(), false) as paused, j.job_id, j.job_type,
+    NEXT = "select n.account_id, a.auto_sync,
+                   coalesce(a.paused_until > clock_timestamp(), false)
+                     or exists (select from admin.fleet_pause p where p.until > clock_timestamp()) as paused, j.job_id, j.job_type,
                    j.state, j.scope, j.partly, j.everybody
               from (select distinct account_id from admin.bulk_items
                      where bulk_id = $1 and request_id is null and refused is null order by account_id limit $2) n

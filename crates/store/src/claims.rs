@@ -19,12 +19,16 @@ use crate::{Store, StoreError, Tx};
 statements! {
     /// Claims queued jobs of one type that may start, of accounts without a running job. Those that are marked are not
     /// looked at again before the mark is gone; a person's job is. One with a person's token waits for nobody's authorization.
-    /// Nor is one claimed for which Microsoft has a long wait: it would only hold its place.
+    /// Nor is one claimed for which Microsoft has a long wait: it would only hold its place. A person's job that was queued
+    /// before a pause waits until it ends; an Auto one is claimed, and hands its changes back to the window.
     CLAIM = "with free as (
                select j.job_id from queue.jobs j
                 where j.state = 'queued' and j.job_type = $4
                   and not exists (select from queue.jobs r where r.account_id = j.account_id and r.state = 'running')
                   and (j.parked is null or j.job_type = 'manual')
+                  and (j.job_type = 'auto'
+                    or not exists (select from admin.accounts a where a.account_id = j.account_id and a.paused_until > clock_timestamp())
+                   and not exists (select from admin.fleet_pause p where p.until > clock_timestamp()))
                   and (j.token_request is not null or queue.parked(j.account_id, j.job_type) is null)
                   and not exists (select from vault.authorizations v join sync.budgets b
                                       on b.scope in ('tenant:' || v.tenant_id, 'app:' || v.client_id)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use tandem_domain::audit::PROVIDER;
-use tandem_store::portal::{audit, people, sessions};
+use tandem_store::portal::{audit, people, sessions, tokens};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -66,7 +66,11 @@ async fn switch(operator: &Operator, id: Uuid, reason: &str, allowed: bool) -> a
     let mut tx = operator.store.begin("people.switch").await?;
     let known = people::disable(&mut tx, id, (!allowed).then_some(now)).await?;
     anyhow::ensure!(known, "there is no person {id}");
-    let ended = if allowed { 0 } else { sessions::close_all(&mut tx, id).await? };
+    let ended = match allowed {
+        true => (0, 0),
+        // what somebody else may have got hold of must not count again when the person is let in again
+        false => (sessions::close_all(&mut tx, id).await?, tokens::revoke_all(&mut tx, id, now).await?),
+    };
     let (name, subject) = (person(None), id.to_string());
     let act = if allowed { "enable_person" } else { "disable_person" };
     let entry = audit::Entry {
@@ -83,7 +87,7 @@ async fn switch(operator: &Operator, id: Uuid, reason: &str, allowed: bool) -> a
     tx.commit().await?;
     screen::line(&match allowed {
         true => format!("{id} may sign in again"),
-        false => format!("{id} is shut out; {ended} sessions ended"),
+        false => format!("{id} is shut out; {} sessions and {} tokens ended", ended.0, ended.1),
     });
     Ok(())
 }

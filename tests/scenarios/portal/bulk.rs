@@ -317,3 +317,25 @@ async fn b1_paused_accounts_and_those_without_auto_sync_are_refused_plainly_and_
     assert_eq!(world.audited(world.first.id.0).await?, ["bulk_replay refused"]);
     world.tester.finish().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_a_pause_of_the_fleet_refuses_what_is_not_handed_in_and_any_new_bulk_act() -> Result<()> {
+    let mut world = World::start().await?;
+    months(&world).await?;
+    let job = failed(&world, &world.first, "1 hour", "failed").await?;
+    let mut desk = Desk::open(&world, "olga").await?;
+    let bulk = desk.replay(&[job]).await?;
+    sqlx::query("insert into admin.fleet_pause (until, person, reason, since) values (now() + interval '1 h', 'olga', 'outage', now())")
+        .execute(&world.tester.admin)
+        .await?;
+    let body = json!({ "name": "again", "reason": "Graph is back", "jobs": [job], "count": 1 });
+    let (status, refused) = desk.post("bulk", "another", &body).await?;
+    assert_eq!((status, refused["code"].as_str()), (409, Some("paused")), "{refused}");
+    world.tester.all_roles().await?;
+    world.tester.until(FINISHED, 1).await;
+    assert_eq!(desk.progress(&bulk).await?, ["refused 1/1"]);
+    assert_eq!(world.tester.count("select count(*) from admin.requests").await?, 0);
+    assert_eq!(world.audited(world.first.id.0).await?, ["bulk_replay refused"]);
+    world.tester.abandon().await;
+    Ok(())
+}

@@ -129,6 +129,52 @@ async fn p11_p15_b40_an_invitation_has_steps_and_a_link_of_48_hours_that_only_th
 }
 
 #[tokio::test]
+async fn p11_nobody_is_invited_to_what_the_provider_has_removed_meanwhile() -> Result<()> {
+    let mut world = World::start().await?;
+    let orchid = world.account("orchid", false).await?;
+    let new = NewInvitation {
+        id: world.ctx.ids.v7(&world.ctx.clock),
+        account: orchid,
+        to: tandem_domain::mail::Address::parse("gale@orchid.example")?,
+        expected_tenant: None,
+        made_by: "an operator".to_owned(),
+    };
+    let portal = store(&world.pg, Login::Portal);
+    let mut tx = portal.begin_for("test.invite", orchid).await?;
+    invite::invite(&mut tx, &new, world.now()).await?;
+    tx.commit().await?;
+    world.run("update admin.accounts set removed_at = now()").await?;
+    world.pass(MINUTE, MINUTE).await?;
+    assert_eq!(world.server.taken().len(), 0);
+    assert_eq!(world.outcomes().await?, [("invitation".to_owned(), "superseded".to_owned())]);
+    let links: i64 =
+        sqlx::query_scalar("select count(*) from admin.connect_links").fetch_one(&mut world.owner).await?;
+    assert_eq!(links, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_kind_of_mail_cannot_read_keeps_no_other_kind_back() -> Result<()> {
+    let mut world = World::start().await?;
+    let orchid = world.account("orchid", true).await?;
+    let now = world.now();
+    // a cause that this version does not know, as a newer process beside it may write
+    world
+        .run(&format!(
+            "insert into vault.authorization_history (account_id, subject, from_state, to_state, reason, at)
+               values ('{orchid}', 'quarantine', 'none', 'quarantine', 'of_tomorrow', '{now}')"
+        ))
+        .await?;
+    world.sync(orchid, "failed").await?;
+    world.clock.advance(HOUR);
+    assert!(world.notifier.watch.sweep().await.is_err(), "it is told");
+    let kinds: Vec<String> =
+        sqlx::query_scalar("select kind from mail.mails").fetch_all(&mut world.owner).await?;
+    assert_eq!(kinds, ["reminder"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn idea12_an_incident_is_one_mail_to_the_operators_and_none_to_customers() -> Result<()> {
     let mut world = World::start().await?;
     for n in 0..4 {

@@ -239,7 +239,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Fault> {
     let job = JobId(id(&job)?);
     work::job(&app, &inside, job).await?;
-    Ok(live::changes(&app, seen, move |app| {
+    Ok(live::changes(&app, inside.visitor.person, seen, move |app| {
         let inside = inside.clone();
         async move {
             let row = work::job(&app, &inside, job).await?;

@@ -250,7 +250,7 @@ pub(crate) async fn events(
     inside: InAccount,
     Query(seen): Query<Seen>,
 ) -> Response {
-    live::changes(&app, seen, move |app| {
+    live::changes(&app, inside.visitor.person, seen, move |app| {
         let inside = inside.clone();
         async move { Ok(Look { version: live::version(&work::overview(&app, &inside).await?), last: false }) }
     })

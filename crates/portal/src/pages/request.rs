@@ -157,7 +157,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Fault> {
     let request = id(&request)?;
     acts::followed(&app, &inside, request).await?;
-    Ok(live::changes(&app, seen, move |app| {
+    Ok(live::changes(&app, inside.visitor.person, seen, move |app| {
         let inside = inside.clone();
         async move {
             let (answer, _) = acts::followed(&app, &inside, request).await?;

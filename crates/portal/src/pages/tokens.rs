@@ -15,7 +15,7 @@ use tandem_store::portal::tokens::{self, NewToken, TokenRow};
 use time::{Duration, OffsetDateTime};
 
 use super::{Layout, html, see_other};
-use crate::extract::{Form, id};
+use crate::extract::{Form, id, is_line};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::{Visitor, of};
@@ -104,7 +104,7 @@ pub(crate) async fn make(
     Form(form): Form<NewForm>,
 ) -> Result<Response, Fault> {
     let name = form.name.trim();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+    if !is_line(name, 100) {
         return Err(Fault::BadInput("name", "is one line of 1 to 100 characters"));
     }
     if !(1..=tokens::LONGEST.whole_days()).contains(&form.days) {

@@ -64,7 +64,7 @@ fn of(columns: &[Column], cells: &[String]) -> Option<Cells> {
 }
 
 fn columns(line: u64, head: &[String]) -> Result<Vec<Column>, SheetFault> {
-    let read: Vec<Option<Column>> = head.iter().map(|name| Column::parse(plain(name))).collect();
+    let read: Vec<Option<Column>> = head.iter().map(|name| Column::parse(&plain(name))).collect();
     if read.iter().all(Option::is_none) {
         return Err(Flaw::HeaderMissing.at(line));
     }

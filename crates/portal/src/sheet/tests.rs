@@ -155,6 +155,17 @@ fn b47_formulas_are_escaped_on_export() {
         assert_eq!(plain(&guarded(odd)), odd);
     }
     assert_eq!(guarded("Ana = Bo"), "Ana = Bo");
+    // where commas do not separate, a cell begins within ours
+    for (odd, safe) in [
+        ("x;=1+1;", "x;'=1+1;"),
+        ("x; \"=1+1", "x;' \"=1+1"),
+        ("x\t@A1", "x\t'@A1"),
+        ("x\n=1", "x\n'=1"),
+        ("x;'=1", "x;''=1"),
+    ] {
+        assert_eq!(guarded(odd), safe);
+        assert_eq!(plain(safe), odd);
+    }
     let mut row = user("=1+1", Some(1));
     row.profile = Some(Profile {
         display_name: Some("=HYPERLINK(\"x\")".to_owned()),
@@ -320,8 +331,9 @@ proptest! {
         let mut reader = csv::ReaderBuilder::new().from_reader(table.as_slice());
         for (record, text) in reader.records().zip(&cells) {
             let record = record.unwrap();
-            prop_assert!(record.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\0'])));
-            prop_assert_eq!(record.get(1).map(plain), Some(text.as_str()));
+            let mut parts = record.iter().flat_map(|cell| cell.split([';', '\n']));
+            prop_assert!(parts.all(|part| !part.starts_with(['=', '+', '-', '@', '\t', '\r', '\0'])));
+            prop_assert_eq!(record.get(1).map(plain), Some(text.clone()));
         }
     }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::fleet_jobs::Asked;
 use super::{PAGE, Page, fingerprint};
+use crate::extract::is_line;
 use crate::fault::Fault;
 use crate::fault::bulk::BulkFault;
 use crate::guard::{Visitor, of};
@@ -129,7 +130,7 @@ pub(crate) struct New<'a> {
 pub(crate) async fn make(app: &App, visitor: &Visitor, new: &New<'_>) -> Result<Uuid, Fault> {
     let reason = acts::reason(new.reason)?;
     let name = new.name.trim();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+    if !is_line(name, 100) {
         return Err(Fault::BadInput("name", "is one line of 1 to 100 characters"));
     }
     let digest = fingerprint(format!("{name}\n{reason}\n{:?}\n{}", new.over, new.count).as_bytes());
@@ -138,6 +139,10 @@ pub(crate) async fn make(app: &App, visitor: &Visitor, new: &New<'_>) -> Result<
     let mut tx = app.store.begin_for("portal.bulk", PROVIDER).await?;
     if let Some(before) = bulk::used(&mut tx, visitor.person, key).await? {
         return made(before, id);
+    }
+    // every account would be refused
+    if let Some(pause) = &visitor.paused {
+        return Err(Fault::Paused(pause.to_string()));
     }
     let draft = draft(app, new.over).await?;
     if draft.jobs.len() != new.count {

@@ -15,6 +15,7 @@ use tandem_store::{StoreError, Tx, change, outbox, vault};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::extract::is_line;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor, of};
 use crate::{App, acts};
@@ -29,8 +30,7 @@ const NAMED: usize = 10;
 /// One line of 1 to `most` characters.
 fn line<'a>(name: &'static str, text: &'a str, most: usize) -> Result<&'a str, Fault> {
     let text = text.trim();
-    let odd = text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control);
-    if odd { Err(Fault::BadInput(name, "is one line, and not too long")) } else { Ok(text) }
+    if is_line(text, most) { Ok(text) } else { Err(Fault::BadInput(name, "is one line, and not too long")) }
 }
 
 /// A tenant by its id or by one of its domains.

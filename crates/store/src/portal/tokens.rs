@@ -34,6 +34,8 @@ statements! {
     TOUCH = "update admin.tokens set used_at = $2 where token_id = $1";
     /// Ends a token of a person.
     REVOKE = "update admin.tokens set revoked_at = $3 where token_id = $1 and person_id = $2 and revoked_at is null returning name";
+    /// Ends all tokens of a person.
+    REVOKE_ALL = "update admin.tokens set revoked_at = $2 where person_id = $1 and revoked_at is null";
 }
 
 /// A token that is to be made.
@@ -160,4 +162,14 @@ pub async fn revoke(
     let failed = tx.failed();
     let query = sqlx::query_scalar(REVOKE).bind(token).bind(person).bind(now);
     query.fetch_optional(&mut **tx).await.map_err(failed)
+}
+
+/// Ends all tokens of a person, for good; how many had not been revoked before.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn revoke_all(tx: &mut Tx, person: Uuid, now: OffsetDateTime) -> Result<u64, StoreError> {
+    let failed = tx.failed();
+    let done = sqlx::query(REVOKE_ALL).bind(person).bind(now).execute(&mut **tx).await.map_err(failed)?;
+    Ok(done.rows_affected())
 }

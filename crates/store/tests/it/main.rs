@@ -8,8 +8,10 @@ mod fleet;
 mod log;
 mod microsoft_users;
 mod ops;
+mod pauses;
 mod prepare;
 // clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
 #[cfg(test)]
 mod rates;
 mod row_level_security;
+mod tokens;
