@@ -19,7 +19,7 @@ pub(crate) const STRANGER: Uuid = uuid!("7e4a0000-0000-4000-8000-00000000cccc");
 pub(crate) const ANA: Uuid = uuid!("0a0a0a0a-1111-4222-8333-444444444401");
 pub(crate) const BEN: Uuid = uuid!("0a0a0a0a-1111-4222-8333-444444444402");
 const SECRET: &str = "a-secret-only-tests-know";
-const LOGINS: [&str; 8] = [
+const LOGINS: [&str; 9] = [
     "tandem_detector",
     "tandem_debouncer",
     "tandem_teams_sync",
