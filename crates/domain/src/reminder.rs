@@ -8,7 +8,7 @@ mod calendar;
 #[cfg(test)]
 mod tests;
 
-pub use calendar::{Calendar, CalendarError};
+pub use calendar::{Calendar, CalendarError, Chosen};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -12,11 +12,9 @@ use tandem_store::admin::provider;
 use tandem_store::connect::Purpose;
 use tandem_store::mail::about::{self, About};
 use tandem_store::mail::outbox::Claimed;
-use tandem_store::mail::{accounts, people};
+use tandem_store::mail::{accounts, invite, people};
 use tandem_store::{Store, Tx};
 use time::{Duration, OffsetDateTime};
-
-use crate::watch;
 
 /// Users that a list of a mail names.
 const NAMED: i64 = 10;
@@ -63,8 +61,7 @@ pub(crate) async fn compose(
     };
     let mut tx = store.begin("mail.compose").await?;
     let Some(stands) = about::about(&mut tx, account, NAMED).await? else { return Ok(Composed::NotNeeded) };
-    let own = people::calendar(&mut tx, account).await?;
-    let calendar = watch::calendar(own.as_ref(), usual);
+    let calendar = people::calendar(&mut tx, account).await?.over(usual);
     match claimed.kind {
         Kind::Reminder => reminder(&mut tx, office, &calendar, claimed, (account, &stands), now).await,
         // nobody of the customer brings back what the provider has removed since
@@ -104,7 +101,8 @@ async fn reminder(
     }
 }
 
-/// The link of an invitation is made for this very mail, so that its secret is nowhere but in the mail.
+/// The link of an invitation is made for this very mail, so that its secret is nowhere but in the mail. An invitation that
+/// is not the newest one any more gets none.
 async fn invitation(
     store: &Store,
     office: &Office,
@@ -113,8 +111,9 @@ async fn invitation(
     (account, about): (AccountId, &About),
     now: OffsetDateTime,
 ) -> Result<Composed, BoxError> {
-    let link = tandem_consent::make_link(
-        store,
+    let mut tx = store.begin_for("mail.invitation", account).await?;
+    let link = tandem_consent::make_link_in(
+        &mut tx,
         &NewLink {
             account,
             purpose: &Purpose::Connect,
@@ -124,6 +123,10 @@ async fn invitation(
         },
     )
     .await?;
+    if !invite::linked(&mut tx, account, claimed.mail, &link.hash()).await? {
+        return Ok(Composed::NotNeeded);
+    }
+    tx.commit().await?;
     let invitation = Invitation {
         label: about.label.clone(),
         link: tandem_consent::address(&office.base, &link),

@@ -4,7 +4,7 @@ use serde_json::json;
 use tandem_domain::AccountId;
 use tandem_domain::mail::{Kind, is_incident, quarantine_day};
 use tandem_domain::quarantine::Cause;
-use tandem_domain::reminder::{Calendar, Decision, Reminder, decide, quiet_until};
+use tandem_domain::reminder::{Decision, Reminder, decide, quiet_until};
 use tandem_letters::Failing;
 use tandem_runtime::{Clock, Ctx, Ids};
 use tandem_store::mail::notices::{self, Noted, Step};
@@ -32,11 +32,6 @@ pub struct Watch {
     ids: Ids,
     settings: NotifierSettings,
     metrics: Metrics,
-}
-
-/// The calendar of an account, or the usual one where it has none that can be used.
-pub(crate) fn calendar(own: Option<&(String, i16)>, usual: &Calendar) -> Calendar {
-    own.and_then(|(zone, hour)| Calendar::new(zone, *hour).ok()).unwrap_or_else(|| usual.clone())
 }
 
 impl Watch {
@@ -87,7 +82,7 @@ impl Watch {
         }
         let stands = accounts::stand(&mut tx, &page, None, now).await?;
         let due = stands.iter().filter_map(|stands| {
-            let calendar = calendar(stands.calendar.as_ref(), &self.settings.calendar);
+            let calendar = stands.calendar.over(&self.settings.calendar);
             match decide(&stands.facts, stands.last.as_ref(), &calendar, now) {
                 Decision::Send(reminder) => Some((stands.account, reminder, quiet_until(now, &calendar))),
                 Decision::Rest | Decision::Wait(_) => None,

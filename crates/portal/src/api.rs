@@ -94,7 +94,7 @@ enum Refusals {
         provider::read,
         provider::licences,
         provider::source,
-        provider::invite,
+        provider::invitation,
         provider::remove,
         jobs::list,
         jobs::one,

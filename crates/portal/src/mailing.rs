@@ -1,7 +1,7 @@
 //! Mail of an account: what was sent, what comes next, who gets it and when.
 
 use tandem_domain::mail::{Address, RecipientRole};
-use tandem_domain::reminder::{Calendar, Decision, Reminder, decide};
+use tandem_domain::reminder::{Calendar, Chosen, Decision, Reminder, decide};
 use tandem_domain::roles::{Act, Role};
 use tandem_letters::Letter;
 use tandem_store::Tx;
@@ -32,8 +32,8 @@ pub(crate) struct Found {
     pub(crate) recipients: Vec<Recipient>,
     /// The name under which the Global Admin signs in, which gets mail unless an address is saved.
     pub(crate) admin: Option<String>,
-    /// Time zone and hour, where the account has saved its own.
-    pub(crate) own: Option<(String, i16)>,
+    /// Time zone and hour, as far as the account has its own.
+    pub(crate) own: Chosen,
     /// None where this installation sends no mail.
     pub(crate) next: Option<Next>,
 }
@@ -52,7 +52,7 @@ pub(crate) async fn read(app: &App, inside: &InAccount) -> Result<Found, Fault> 
     let mut tx = app.store.begin_for("portal.mail", account).await?;
     let own = people::calendar(&mut tx, account).await?;
     let next = match &app.mail {
-        Some(mailing) => Some(next(&mut tx, mailing, inside, own.as_ref(), app.clock.now()).await?),
+        Some(mailing) => Some(next(&mut tx, mailing, inside, &own, app.clock.now()).await?),
         None => None,
     };
     let stands = overview::stand(&mut tx, &[account], app.clock.now()).await?;
@@ -69,11 +69,10 @@ async fn next(
     tx: &mut Tx,
     mailing: &Mailing,
     inside: &InAccount,
-    own: Option<&(String, i16)>,
+    own: &Chosen,
     now: OffsetDateTime,
 ) -> Result<Next, Fault> {
-    let own = own.and_then(|(zone, hour)| Calendar::new(zone, *hour).ok());
-    let calendar = own.unwrap_or_else(|| mailing.calendar.clone());
+    let calendar = own.over(&mailing.calendar);
     let stands = accounts::stand(tx, &[inside.id()], None, now).await?;
     let stands = stands.first().ok_or(Fault::NotFound)?;
     let decided = |at| decide(&stands.facts, stands.last.as_ref(), &calendar, at);

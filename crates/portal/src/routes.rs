@@ -86,7 +86,7 @@ fn all() -> Vec<(Entry, Serve)> {
         post_(
             "/accounts/{account}/administration/invitation",
             Account(Act::InviteAdmin),
-            post(pages::provider::invite),
+            post(pages::provider::invitation),
         ),
         post_(
             "/accounts/{account}/administration/removal",
@@ -250,7 +250,7 @@ fn all() -> Vec<(Entry, Serve)> {
         post_(
             "/api/v1/accounts/{account}/administration/invitation",
             Account(Act::InviteAdmin),
-            post(api::provider::invite),
+            post(api::provider::invitation),
         ),
         post_(
             "/api/v1/accounts/{account}/administration/removal",

@@ -5,6 +5,7 @@ pub(crate) mod detector;
 pub(crate) mod fleet;
 pub(crate) mod fleet_jobs;
 pub(crate) mod imports;
+pub(crate) mod invite;
 pub(crate) mod provider;
 pub(crate) mod users;
 

@@ -89,6 +89,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         mail::accounts::STATEMENTS,
         mail::history::STATEMENTS,
         mail::notices::STATEMENTS,
+        mail::invite::STATEMENTS,
         mail::outbox::STATEMENTS,
         mail::people::STATEMENTS,
         microsoft_users::STATEMENTS,

@@ -119,7 +119,7 @@ async fn a14_time_zone_and_hour_are_the_accounts_own_and_must_exist() -> Result<
     }
     let sent = send(&world, &mut gale, "calendar", &[("time_zone", "Asia/Tokyo"), ("hour", "7")]).await?;
     gale.follow(sent).await?.says("at 7:00, Asia/Tokyo")?;
-    let kept = "select count(*) from mail.settings where time_zone = 'Asia/Tokyo' and hour = 7";
+    let kept = "select count(*) from admin.accounts a join mail.settings t using (account_id) where a.time_zone = 'Asia/Tokyo' and t.hour = 7";
     assert_eq!(world.tester.count(kept).await?, 1);
     world.tester.finish().await
 }

@@ -235,6 +235,64 @@ async fn p11_b40_b70_p24_an_account_is_made_bound_and_its_global_admin_invited()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p11_b40_p24_an_invitation_by_mail_shows_no_link_and_closes_those_before() -> Result<()> {
+    let world = World::start().await?;
+    sources(&world).await?;
+    let mut browser = olga(&world).await?;
+    let fields = |way: &'static str, to: &'static str| {
+        [
+            ("invited", "Gale"),
+            ("tenant", "account1.example"),
+            ("way", way),
+            ("mail_to", to),
+            ("reason", "order 4"),
+        ]
+    };
+    // P24: the Teams side waits for the PBX side
+    sqlx::query("delete from pbx.bindings where account_id = $1")
+        .bind(world.first.id.0)
+        .execute(&world.tester.admin)
+        .await?;
+    let early = post(&world, &mut browser, "invitation", &fields("mail", "gale@account1.example")).await?;
+    assert_eq!(early.code()?, "pbx_first");
+    assert_eq!(world.tester.count("select count(*) from mail.mails").await?, 0);
+    let bind = [("source", "pbx"), ("account_key", "account1.pbx.example"), ("reason", "order 4")];
+    post(&world, &mut browser, "source", &bind).await?;
+    for wrong in ["", "gale", "gale@account1.example, eve@evil.example"] {
+        let page = post(&world, &mut browser, "invitation", &fields("mail", wrong)).await?;
+        assert_eq!(page.code()?, "bad_input", "{wrong}");
+    }
+    let shown = link(&post(&world, &mut browser, "invitation", &fields("link", "")).await?)?;
+    assert_eq!(Browser::new().go(&shown).await?.status.as_u16(), 200);
+    let sent = post(&world, &mut browser, "invitation", &fields("mail", "gale@account1.example")).await?;
+    let page = browser.follow(sent).await?;
+    page.says("The invitation is on its way by mail.")?;
+    page.says("by mail to gale@account1.example: Waits for the mail server")?;
+    assert!(!page.text.contains("/connect/"));
+    assert_eq!(Browser::new().go(&shown).await?.status.as_u16(), 410, "the one shown before is closed");
+    let open = "select count(*) from admin.connect_links where expires_at > now()";
+    assert_eq!(world.tester.count(open).await?, 0, "a link comes with the mail, and not before");
+    assert_eq!(
+        told(&world, "select concat_ws(' ', kind, about ->> 'tenant', about ->> 'made_by') from mail.mails where account_id = $1").await?,
+        "invitation account1.example olga"
+    );
+    assert_eq!(
+        told(&world, "select expected_tenant from admin.accounts where account_id = $1").await?,
+        "account1.example"
+    );
+    let record = "select subject || ', ' || reason from admin.audit where account_id = $1 and act = 'invite_admin' order by number desc limit 1";
+    assert_eq!(
+        told(&world, record).await?,
+        "Gale, tenant account1.example, by mail to gale@account1.example, order 4"
+    );
+    // and the other way round: a link that is shown is the newest
+    post(&world, &mut browser, "invitation", &fields("link", "")).await?;
+    let newest = "select (mail_id is null)::text from admin.invitations where account_id = $1 order by created_at desc limit 1";
+    assert_eq!(told(&world, newest).await?, "true");
+    world.tester.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p24_auto_sync_asks_for_no_consent_before_the_pbx_is_set_up() -> Result<()> {
     let world = World::start().await?;
     world.tester.auto_sync(&world.first, false).await?;

@@ -35,15 +35,42 @@ impl CalendarError {
     }
 }
 
+/// What an account has chosen of its calendar.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its time zone.
+    pub zone: Option<String>,
+    /// Its hour.
+    pub hour: Option<i16>,
+}
+
+impl Chosen {
+    /// The calendar of the account: what it has not chosen, or what cannot be used, is that of the installation.
+    #[must_use]
+    pub fn over(&self, usual: &Calendar) -> Calendar {
+        let mut calendar = usual.clone();
+        if let Some(hour) = self.hour.and_then(hour) {
+            calendar.hour = hour;
+        }
+        if let Some(zone) = self.zone.as_deref().and_then(|zone| TimeZone::get(zone).ok()) {
+            calendar.zone = zone;
+        }
+        calendar
+    }
+}
+
+/// An hour of the day.
+fn hour(hour: i16) -> Option<i8> {
+    i8::try_from(hour).ok().filter(|hour| (0..24).contains(hour))
+}
+
 impl Calendar {
     /// A calendar.
     ///
     /// # Errors
     /// Which of the two is none.
-    pub fn new(zone: &str, hour: i16) -> Result<Self, CalendarError> {
-        let Some(hour) = i8::try_from(hour).ok().filter(|hour| (0..24).contains(hour)) else {
-            return Err(CalendarError::Hour(hour));
-        };
+    pub fn new(zone: &str, of_day: i16) -> Result<Self, CalendarError> {
+        let hour = hour(of_day).ok_or(CalendarError::Hour(of_day))?;
         let zone = TimeZone::get(zone).map_err(|_| CalendarError::Zone(zone.to_owned()))?;
         Ok(Self { zone, hour })
     }

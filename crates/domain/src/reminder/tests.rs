@@ -229,6 +229,20 @@ fn what_is_no_calendar_is_refused() {
     }
 }
 
+#[test]
+fn a14_what_an_account_has_not_chosen_is_as_usual() {
+    let usual = calendar("Europe/Berlin", 8);
+    let hour = |zone: Option<&str>, hour| {
+        let chosen = Chosen { zone: zone.map(str::to_owned), hour };
+        chosen.over(&usual).hour_after("2026-07-01".parse().unwrap())
+    };
+    assert_eq!(hour(None, None), datetime!(2026-07-02 06:00 UTC));
+    assert_eq!(hour(Some("Asia/Tokyo"), None), datetime!(2026-07-01 23:00 UTC));
+    assert_eq!(hour(None, Some(20)), datetime!(2026-07-02 18:00 UTC));
+    assert_eq!(hour(Some("Asia/Tokyo"), Some(20)), datetime!(2026-07-02 11:00 UTC));
+    assert_eq!(hour(Some("Mars/Olympus"), Some(24)), datetime!(2026-07-02 06:00 UTC));
+}
+
 /// What befalls an account.
 #[derive(Clone, Copy, Debug)]
 enum Event {

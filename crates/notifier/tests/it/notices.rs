@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use tandem_domain::AccountId;
+use tandem_domain::mail::Address;
 use tandem_store::Login;
 use tandem_store::mail::invite::{self, NewInvitation};
 
@@ -88,17 +90,7 @@ async fn a_quarantine_that_is_over_before_its_mail_is_not_told() -> Result<()> {
 async fn p11_p15_b40_an_invitation_has_steps_and_a_link_of_48_hours_that_only_the_mail_knows() -> Result<()> {
     let mut world = World::start().await?;
     let orchid = world.account("orchid", false).await?;
-    let new = NewInvitation {
-        id: world.ctx.ids.v7(&world.ctx.clock),
-        account: orchid,
-        to: tandem_domain::mail::Address::parse("gale@orchid.example")?,
-        expected_tenant: None,
-        made_by: "an operator".to_owned(),
-    };
-    let portal = store(&world.pg, Login::Portal);
-    let mut tx = portal.begin_for("test.invite", orchid).await?;
-    invite::invite(&mut tx, &new, world.now()).await?;
-    tx.commit().await?;
+    invite_by_mail(&world, orchid, "gale@orchid.example").await?;
     // the first try comes to nothing: its link must be good for nobody
     world.server.behave(&[Manner::Greylist]);
     world.pass(10 * MINUTE, MINUTE).await?;
@@ -125,6 +117,47 @@ async fn p11_p15_b40_an_invitation_has_steps_and_a_link_of_48_hours_that_only_th
     .fetch_all(&mut world.owner)
     .await?;
     assert!(secret.len() > 40 && rows.iter().all(|row| !row.contains(&secret)), "{secret}");
+    Ok(())
+}
+
+async fn invite_by_mail(world: &World, account: AccountId, to: &str) -> Result<()> {
+    let new = NewInvitation {
+        id: world.ctx.ids.v7(&world.ctx.clock),
+        account,
+        invited: "Gale".to_owned(),
+        to: Address::parse(to)?,
+        expected_tenant: None,
+        made_by: "an operator".to_owned(),
+    };
+    let operators = store(&world.pg, Login::PortalProvider);
+    let mut tx = operators.begin_for("test.invite", account).await?;
+    invite::invite(&mut tx, &new, world.now()).await?;
+    Ok(tx.commit().await?)
+}
+
+#[tokio::test]
+async fn b40_an_invitation_that_counts_no_more_makes_no_link() -> Result<()> {
+    let mut world = World::start().await?;
+    let (orchid, peony) = (world.account("orchid", false).await?, world.account("peony", false).await?);
+    invite_by_mail(&world, orchid, "old@orchid.example").await?;
+    invite_by_mail(&world, orchid, "new@orchid.example").await?;
+    invite_by_mail(&world, peony, "gale@peony.example").await?;
+    world.run(&format!("update admin.accounts set removed_at = now() where account_id = '{peony}'")).await?;
+    world.pass(10 * MINUTE, MINUTE).await?;
+    let to: Vec<String> = world.server.taken().into_iter().flat_map(|mail| mail.to).collect();
+    assert_eq!(to.len(), 1, "{to:?}");
+    assert!(to[0].contains("new@orchid.example"), "{to:?}");
+    let noted: Vec<(bool, bool, String)> = sqlx::query_as(
+        "select d.address = 'new@orchid.example', l.expires_at > now(), d.outcome
+           from admin.invitations i left join admin.connect_links l using (link_hash) join mail.deliveries d using (mail_id)
+          where link_hash is not null",
+    )
+    .fetch_all(&mut world.owner)
+    .await?;
+    assert_eq!(noted, [(true, true, "sent".to_owned())]);
+    let links: i64 =
+        sqlx::query_scalar("select count(*) from admin.connect_links").fetch_one(&mut world.owner).await?;
+    assert_eq!(links, 1, "the others have none");
     Ok(())
 }
 

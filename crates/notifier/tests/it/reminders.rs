@@ -129,7 +129,8 @@ async fn the_hour_is_that_of_the_account_and_the_second_contact_joins_after_thre
     let orchid = world.account("orchid", true).await?;
     world
         .run(&format!(
-            "insert into mail.settings (account_id, time_zone, hour, updated_at) values ('{orchid}', 'Asia/Tokyo', 20, now());
+            "update admin.accounts set time_zone = 'Asia/Tokyo' where account_id = '{orchid}';
+             insert into mail.settings (account_id, hour, updated_at) values ('{orchid}', 20, now());
              insert into mail.recipients (account_id, address, role, added_by, added_at)
              values ('{orchid}', 'desk@orchid.example', 'further', 'test', now()),
                     ('{orchid}', 'boss@orchid.example', 'second_contact', 'test', now())"

@@ -112,13 +112,12 @@ pub(crate) async fn read(State(app): State<Arc<App>>, inside: InAccount) -> Resu
             })
             .collect(),
     });
-    let (time_zone, hour) = found.own.unzip();
     Ok(Json(MailOf {
         next,
         recipients: recipients.collect(),
         global_admin: found.admin,
-        time_zone,
-        hour,
+        time_zone: found.own.zone,
+        hour: found.own.hour,
         mails: mails.collect(),
     }))
 }

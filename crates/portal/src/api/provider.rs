@@ -15,6 +15,7 @@ use super::Problem;
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor};
+use crate::work::invite::{self, Invite, Invited};
 use crate::work::provider as work;
 
 /// An account to be made.
@@ -25,7 +26,7 @@ pub(crate) struct NewAccount {
     name: String,
     /// Its name for people.
     label: String,
-    /// An IANA name; `UTC` when left out.
+    /// An IANA name; that of the installation when left out.
     time_zone: Option<String>,
     /// The only tenant that it may be connected to: an id or a domain.
     tenant: Option<String>,
@@ -57,7 +58,7 @@ pub(crate) async fn create(
     let new = work::New {
         name: new.name,
         label: new.label,
-        time_zone: new.time_zone.unwrap_or_else(|| "UTC".to_owned()),
+        time_zone: new.time_zone.unwrap_or_default(),
         tenant: new.tenant.unwrap_or_default(),
         licences: new.licences,
     };
@@ -68,7 +69,8 @@ pub(crate) async fn create(
 /// How an account is set up at the provider.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Administration {
-    time_zone: String,
+    /// An IANA name; null for that of the installation.
+    time_zone: Option<String>,
     /// The tenant that it is expected to be connected to.
     expected_tenant: Option<String>,
     /// The tenant that it is bound to.
@@ -174,34 +176,43 @@ pub(crate) struct NewInvitation {
     invited: String,
     /// The only tenant that the link is good for: an id or a domain.
     tenant: String,
+    /// The address that gets it by mail; left out, the answer has the link.
+    mail_to: Option<String>,
     reason: String,
 }
 
-/// The link, this once.
+/// The link, this once; nothing where it goes by mail.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invitation {
-    link: String,
-    #[serde(with = "time::serde::rfc3339")]
-    expires_at: OffsetDateTime,
+    link: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/invitation", tag = "provider", request_body = NewInvitation,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
-    (status = 201, description = "A link for 48 hours; those before are closed", body = Invitation),
-    (status = 400, description = "The body cannot be read, or names no tenant", body = Problem, content_type = "application/problem+json"),
+    (status = 201, description = "A link for 48 hours; invitations before are closed", body = Invitation),
+    (status = 202, description = "It goes out by mail, with a link for 48 hours from then; invitations before are closed", body = Invitation),
+    (status = 400, description = "The body cannot be read, names no tenant, or asks for mail where none is sent", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "The account is bound to no PBX yet", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn invite(
+pub(crate) async fn invitation(
     State(app): State<Arc<App>>,
     inside: InAccount,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Invitation>), Fault> {
-    let form = "is { \"invited\": text, \"tenant\": text, \"reason\": text }";
+    let form = "is { \"invited\": text, \"tenant\": text, \"mail_to\": text or null, \"reason\": text }";
     let new: NewInvitation = super::body(&headers, &body, form)?;
-    let made = work::invite(&app, &inside, (&new.invited, &new.tenant), &new.reason).await?;
-    Ok((StatusCode::CREATED, Json(Invitation { link: made.link, expires_at: made.until })))
+    let wish = Invite { invited: &new.invited, tenant: &new.tenant, mail_to: new.mail_to.as_deref() };
+    Ok(match invite::invite(&app, &inside, &wish, &new.reason).await? {
+        Invited::Shown(made) => {
+            let shown = Invitation { link: Some(made.link), expires_at: Some(made.until) };
+            (StatusCode::CREATED, Json(shown))
+        }
+        Invited::Mailed => (StatusCode::ACCEPTED, Json(Invitation { link: None, expires_at: None })),
+    })
 }
 
 /// The removal, confirmed.

@@ -121,7 +121,6 @@ impl Shown {
             }),
             Some(Next::Rest) | None => None,
         };
-        let own = found.own.clone();
         Ok(Self {
             name: name.to_owned(),
             sends: found.next.is_some(),
@@ -136,8 +135,8 @@ impl Shown {
                     added: format!("added by {}, {}", recipient.added_by, view::full(recipient.added_at)),
                 })
                 .collect(),
-            hour: own.as_ref().map(|(_, hour)| hour.to_string()).unwrap_or_default(),
-            zone: own.map(|(zone, _)| zone).unwrap_or_default(),
+            hour: found.own.hour.map(|hour| hour.to_string()).unwrap_or_default(),
+            zone: found.own.zone.clone().unwrap_or_default(),
             lines: found.mails.iter().flat_map(lines).collect(),
             roles: RecipientRole::ALL.iter().rev().map(|role| (role.as_str(), role.label())).collect(),
             key,

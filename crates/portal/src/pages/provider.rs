@@ -12,6 +12,7 @@ use crate::extract::{Form, Query};
 use crate::fault::Fault;
 use crate::frame::Nonce;
 use crate::guard::{InAccount, Visitor};
+use crate::work::invite::{self, Invite, Invited};
 use crate::work::provider::{self as work, Stands};
 use crate::{App, view};
 
@@ -54,7 +55,9 @@ pub(crate) struct AdministrationPage {
     pub(crate) layout: Layout,
     pub(crate) name: String,
     pub(crate) shown: Shown,
-    pub(crate) saved: bool,
+    pub(crate) notice: Option<&'static str>,
+    /// Whether this installation sends mail.
+    pub(crate) mails: bool,
 }
 
 /// How an account is set up, for a page.
@@ -80,7 +83,10 @@ pub(crate) struct Invitation {
     pub(crate) invited: String,
     pub(crate) by: String,
     pub(crate) at: String,
-    pub(crate) until: String,
+    /// Until when its link is good; none while it has none.
+    pub(crate) until: Option<String>,
+    /// Where it goes by mail, and what became of that.
+    pub(crate) mailed: Option<(String, &'static str)>,
 }
 
 impl Shown {
@@ -90,11 +96,12 @@ impl Shown {
             invited: view::short(&one.invited),
             by: view::short(&one.invited_by),
             at: view::full(one.created_at),
-            until: view::full(one.expires_at),
+            until: one.expires_at.map(view::full),
+            mailed: one.mailed.map(|(address, outcome)| (address, outcome.label())),
         };
         Self {
             removed: found.details.removed_at.map(view::full),
-            time_zone: found.details.time_zone,
+            time_zone: found.details.time_zone.unwrap_or_default(),
             tenant: found.details.expected_tenant.unwrap_or_default(),
             licences: account.settings.licences,
             mapped: account.mappings.len(),
@@ -122,7 +129,14 @@ pub(crate) async fn page(
 ) -> Result<Response, Fault> {
     let shown = Shown::of(work::read(&app, &inside).await?);
     let (layout, name) = (Layout::inside(&nonce, &inside, "administration"), inside.account.name.clone());
-    html(&AdministrationPage { layout, name, shown, saved: asked.saved == "yes" })
+    let notice = match asked.saved.as_str() {
+        "yes" => Some("Saved."),
+        "mailed" => {
+            Some("The invitation is on its way by mail. What becomes of it is below and on the page Mail.")
+        }
+        _ => None,
+    };
+    html(&AdministrationPage { layout, name, shown, notice, mails: app.mail.is_some() })
 }
 
 fn saved(inside: &InAccount) -> Response {
@@ -178,22 +192,44 @@ pub(crate) struct InvitedPage {
 pub(crate) struct InviteForm {
     invited: String,
     tenant: String,
+    /// Where nothing sends mail there is no choice, and the link is shown.
+    #[serde(default)]
+    way: Way,
+    #[serde(default)]
+    mail_to: String,
     reason: String,
 }
 
+/// How somebody is invited.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Way {
+    Mail,
+    #[default]
+    Link,
+}
+
 /// The link stands on the answer alone: there is no address at which it could be seen again.
-pub(crate) async fn invite(
+pub(crate) async fn invitation(
     State(app): State<Arc<App>>,
     nonce: Nonce,
     inside: InAccount,
     Form(form): Form<InviteForm>,
 ) -> Result<Response, Fault> {
-    let made = work::invite(&app, &inside, (&form.invited, &form.tenant), &form.reason).await?;
+    let mail_to = matches!(form.way, Way::Mail).then_some(form.mail_to.as_str());
+    let wish = Invite { invited: &form.invited, tenant: &form.tenant, mail_to };
+    let made = match invite::invite(&app, &inside, &wish, &form.reason).await? {
+        Invited::Shown(link) => link,
+        Invited::Mailed => {
+            let page = format!("/accounts/{}/administration?saved=mailed", inside.account.name);
+            return Ok(see_other(&page));
+        }
+    };
     html(&InvitedPage {
         layout: Layout::inside(&nonce, &inside, "administration"),
         name: inside.account.name.clone(),
         link: made.link,
-        invited: made.invited,
+        invited: form.invited.trim().to_owned(),
         tenant: made.tenant,
         until: view::full(made.until),
     })

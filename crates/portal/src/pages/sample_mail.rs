@@ -2,7 +2,7 @@
 
 use askama::Template;
 use tandem_domain::mail::{Address, Kind, Outcome, RecipientRole};
-use tandem_domain::reminder::Calendar;
+use tandem_domain::reminder::{Calendar, Chosen};
 use tandem_domain::roles::{Role, Roles};
 use tandem_letters::samples;
 use tandem_store::mail::history::{Delivery, Mail};
@@ -38,7 +38,7 @@ fn found(text: &str, next: Option<Next>) -> Found {
         mails: Outcome::ALL.iter().map(|outcome| mailed(text, *outcome)).collect(),
         recipients: vec![recipient],
         admin: Some(text.to_owned()),
-        own: Some((text.to_owned(), 8)),
+        own: Chosen { zone: Some(text.to_owned()), hour: Some(8) },
         next,
     }
 }
@@ -54,8 +54,13 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         shown: mail::Shown::of("alpha", found, &Roles::new(vec![role]), "key".to_owned()).unwrap(),
         notice,
     };
-    let bare =
-        Found { mails: Vec::new(), recipients: Vec::new(), admin: None, own: None, next: Some(Next::Rest) };
+    let bare = Found {
+        mails: Vec::new(),
+        recipients: Vec::new(),
+        admin: None,
+        own: Chosen::default(),
+        next: Some(Next::Rest),
+    };
     let rendered = [
         ("mail", page(&found(text, Some(next)), Role::GlobalAdmin, Some("Saved.")).render()),
         ("mail of nobody", page(&bare, Role::GlobalAdmin, None).render()),

@@ -7,11 +7,12 @@ use super::{embed, provider};
 
 /// Every page of operators by name, with this text wherever a text of somebody's goes.
 pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
-    let invitation = || provider::Invitation {
+    let invitation = |mailed: bool| provider::Invitation {
         invited: text.to_owned(),
         by: text.to_owned(),
         at: text.to_owned(),
-        until: text.to_owned(),
+        until: (!mailed).then(|| text.to_owned()),
+        mailed: mailed.then(|| (text.to_owned(), "Waits for the mail server")),
     };
     let shown = |full: bool| provider::Shown {
         time_zone: text.to_owned(),
@@ -24,13 +25,14 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         auto_sync: full,
         removed: full.then(|| text.to_owned()),
         standing: if full { 7 } else { 0 },
-        invitations: if full { vec![invitation(), invitation()] } else { Vec::new() },
+        invitations: if full { vec![invitation(true), invitation(false)] } else { Vec::new() },
     };
     let page = |full: bool| provider::AdministrationPage {
         layout: layout(text),
         name: "alpha".to_owned(),
         shown: shown(full),
-        saved: full,
+        notice: full.then_some("Saved."),
+        mails: full,
     };
     let invited = provider::InvitedPage {
         layout: layout(text),

@@ -2,17 +2,15 @@
 //! integration. Each has a reason, is recorded, and works with a login that customers' requests never use.
 
 use serde_json::{Map, Value, json};
-use tandem_consent::{NewLink, make_link_in};
 use tandem_domain::AccountId;
+use tandem_domain::reminder::Calendar;
 use tandem_domain::roles::Act;
 use tandem_store::admin::accounts::{self, Account, Settings};
 use tandem_store::admin::provider::{self, Details, Invitation};
 use tandem_store::admin::save;
 use tandem_store::change::{ChangeKind, NewChange};
-use tandem_store::connect::Purpose;
 use tandem_store::portal::audit;
 use tandem_store::{StoreError, Tx, change, outbox, vault};
-use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::extract::is_line;
@@ -20,21 +18,19 @@ use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor, of};
 use crate::{App, acts};
 
-/// How long an invitation is good (P11).
-pub(crate) const INVITATION: Duration = Duration::hours(48);
 /// The kind of a secret that is the account's own app.
 const OWN_APP: &str = "app_credential";
 /// Users that are named when there are more than licences.
 const NAMED: usize = 10;
 
 /// One line of 1 to `most` characters.
-fn line<'a>(name: &'static str, text: &'a str, most: usize) -> Result<&'a str, Fault> {
+pub(super) fn line<'a>(name: &'static str, text: &'a str, most: usize) -> Result<&'a str, Fault> {
     let text = text.trim();
     if is_line(text, most) { Ok(text) } else { Err(Fault::BadInput(name, "is one line, and not too long")) }
 }
 
 /// A tenant by its id or by one of its domains.
-fn tenant(text: &str) -> Result<Option<String>, Fault> {
+pub(super) fn tenant(text: &str) -> Result<Option<String>, Fault> {
     let text = text.trim().to_lowercase();
     let label = |label: &str| {
         let edge = label.starts_with('-') || label.ends_with('-');
@@ -49,11 +45,21 @@ fn tenant(text: &str) -> Result<Option<String>, Fault> {
     }
 }
 
+/// A time zone that mails can be written in.
+fn time_zone(text: &str) -> Result<Option<String>, Fault> {
+    match text.trim() {
+        "" => Ok(None),
+        zone if Calendar::new(zone, 0).is_ok() => Ok(Some(zone.to_owned())),
+        _ => Err(Fault::BadInput("time_zone", "is no IANA time zone, such as Europe/Copenhagen")),
+    }
+}
+
 /// An account to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct New {
     pub(crate) name: String,
     pub(crate) label: String,
+    /// An IANA name; empty for that of the installation.
     pub(crate) time_zone: String,
     /// The only tenant that it may be connected to; it may be left open until the invitation.
     pub(crate) tenant: String,
@@ -74,16 +80,13 @@ pub(crate) async fn create(app: &App, visitor: &Visitor, new: &New, reason: &str
     }
     let label = line("label", &new.label, 200)?.to_owned();
     let details = Details {
-        time_zone: line("time_zone", &new.time_zone, 64)?.to_owned(),
+        time_zone: time_zone(&new.time_zone)?,
         expected_tenant: tenant(&new.tenant)?,
         removed_at: None,
     };
     let licences = licence_count(new.licences)?;
     let (account, now) = (AccountId(app.ids.v7(&app.clock)), app.clock.now());
     let mut tx = app.operators.begin_for("portal.create_account", account).await?;
-    if !provider::knows_time_zone(&mut tx, &details.time_zone).await? {
-        return Err(Fault::BadInput("time_zone", "is no IANA time zone, such as Europe/Copenhagen"));
-    }
     let taken = |error: StoreError| match error.constraint() {
         Some("accounts_name_key") => Fault::NameTaken,
         _ => error.into(),
@@ -145,7 +148,7 @@ fn licence_count(count: i32) -> Result<i32, Fault> {
     }
 }
 
-async fn begin(app: &App, inside: &InAccount, lock: bool) -> Result<(Tx, Account), Fault> {
+pub(super) async fn begin(app: &App, inside: &InAccount, lock: bool) -> Result<(Tx, Account), Fault> {
     let mut tx = app.operators.begin_for("portal.administration", inside.id()).await?;
     let account = accounts::find(&mut tx, &inside.account.name, lock).await?.ok_or(Fault::NotFound)?;
     Ok((tx, account))
@@ -230,57 +233,6 @@ pub(crate) async fn bind(
     let subject = format!("source: {old} -> {source}/{key}");
     audit::append(&mut tx, &of(visitor, account, Act::BindSource, now, &subject, reason, true)).await?;
     Ok(tx.commit().await?)
-}
-
-/// An invitation with the link that is shown once: whoever sends mail gets it from here, and nothing keeps it.
-#[derive(Clone)]
-pub(crate) struct Invited {
-    pub(crate) link: String,
-    /// Name or address of who is invited.
-    pub(crate) invited: String,
-    pub(crate) tenant: String,
-    pub(crate) until: OffsetDateTime,
-}
-
-/// Invites the Global Admin to connect the expected tenant. Links of earlier are closed by it.
-pub(crate) async fn invite(
-    app: &App,
-    inside: &InAccount,
-    (invited, expected): (&str, &str),
-    reason: &str,
-) -> Result<Invited, Fault> {
-    let reason = acts::reason(reason)?;
-    let invited = line("invited", invited, 320)?;
-    let missing = Fault::BadInput("tenant", "is needed: an invitation is good for one tenant only");
-    let expected = tenant(expected)?.ok_or(missing)?;
-    if app.microsoft.is_none() {
-        return Err(Fault::SignInOff);
-    }
-    let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
-    let (mut tx, stored) = begin(app, inside, true).await?;
-    if stored.binding.is_none() {
-        return Err(Fault::PbxFirst);
-    }
-    let details = provider::details(&mut tx, account).await?.ok_or(Fault::NotFound)?;
-    provider::put_details(&mut tx, account, &Details { expected_tenant: Some(expected.clone()), ..details })
-        .await?;
-    provider::put_removed(&mut tx, account, None).await?;
-    provider::close_links(&mut tx, account).await?;
-    let new = NewLink {
-        account,
-        purpose: &Purpose::Connect,
-        expected_tenant: Some(&expected),
-        made_by: &visitor.name,
-        life: INVITATION,
-    };
-    let link = make_link_in(&mut tx, &new).await?;
-    let until = provider::put_invitation(&mut tx, account, &link.hash(), invited).await?;
-    let subject = format!("{invited}, tenant {expected}");
-    audit::append(&mut tx, &of(visitor, account, Act::InviteAdmin, now, &subject, reason, true)).await?;
-    tx.commit().await?;
-    let path = format!("connect/{}", link.text());
-    let link = app.base.join(&path).map_err(|_| Fault::Internal)?.to_string();
-    Ok(Invited { link, invited: invited.to_owned(), tenant: expected, until })
 }
 
 /// Removes the integration: nothing writes to the tenant any more, a job that runs stops before its next write, no

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tandem_domain::mail::Outcome;
 use tandem_domain::{AccountId, PbxUserId};
 use time::OffsetDateTime;
 
@@ -20,8 +21,6 @@ statements! {
     PUT_REMOVED = "update admin.accounts set removed_at = $2, updated_at = now() where account_id = $1";
     /// Links of the account are gone, with whoever has begun by one.
     FORGET_LINKS = "delete from admin.connect_links where account_id = $1";
-    /// Whether the server knows a time zone.
-    TIME_ZONE = "select exists (select from pg_timezone_names where name = $1)";
     /// Names of the sources that have ever been read or pushed to.
     SOURCES = "select source from pbx.sources order by source";
     /// Mappings, the newest first.
@@ -31,11 +30,12 @@ statements! {
     /// Nobody can begin with a link of the account any more.
     CLOSE_LINKS = "update admin.connect_links set expires_at = now() where account_id = $1 and expires_at > now()";
     /// Notes who was invited by a link.
-    INVITE = "insert into admin.invitations (link_hash, account_id, invited, invited_by, expires_at)
-              select link_hash, account_id, $3, made_by, expires_at from admin.connect_links where account_id = $1 and link_hash = $2
+    INVITE = "insert into admin.invitations (link_hash, account_id, invited, invited_by, created_at, expires_at)
+              select link_hash, account_id, $3, made_by, clock_timestamp(), expires_at from admin.connect_links where account_id = $1 and link_hash = $2
               returning expires_at";
-    /// Invitations of an account, the newest first.
-    INVITATIONS = "select i.invited, i.invited_by, i.created_at, l.expires_at from admin.invitations i join admin.connect_links l using (link_hash)
+    /// Invitations of an account, the newest first. One by mail has no link until its mail is handed over.
+    INVITATIONS = "select i.invited, i.invited_by, i.created_at, l.expires_at, d.address, d.outcome
+                     from admin.invitations i left join admin.connect_links l using (link_hash) left join mail.deliveries d on d.mail_id = i.mail_id
                     where i.account_id = $1 order by i.created_at desc limit 5";
     /// An authorization counts no more; the tenant stays bound, since something of ours stands there.
     END_AUTHORIZATION = "update vault.authorizations set state = 'none', detail = $2 where account_id = $1";
@@ -49,8 +49,8 @@ statements! {
 /// What is known of an account before its tenant is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
-    /// An IANA name.
-    pub time_zone: String,
+    /// An IANA name; none for that of the installation.
+    pub time_zone: Option<String>,
     /// The only tenant that it may be connected to: an id or a verified domain.
     pub expected_tenant: Option<String>,
     /// Since when the integration is removed.
@@ -106,15 +106,6 @@ pub async fn put_removed(
         sqlx::query(FORGET_LINKS).bind(account.0).execute(&mut **tx).await.map_err(failed)?;
     }
     Ok(())
-}
-
-/// Whether the server knows a time zone.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn knows_time_zone(tx: &mut Tx, name: &str) -> Result<bool, StoreError> {
-    let failed = tx.failed();
-    sqlx::query_scalar(TIME_ZONE).bind(name).fetch_one(&mut **tx).await.map_err(failed)
 }
 
 /// Names of the sources that have ever been read or pushed to.
@@ -175,8 +166,10 @@ pub struct Invitation {
     pub invited_by: String,
     /// When.
     pub created_at: OffsetDateTime,
-    /// Until when the link is, or was, good.
-    pub expires_at: OffsetDateTime,
+    /// Until when the link is, or was, good; none while there is no link.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Where it goes by mail, and what became of that; none where the link was shown.
+    pub mailed: Option<(String, Outcome)>,
 }
 
 /// The last invitations of an account, the newest first.
@@ -184,15 +177,21 @@ pub struct Invitation {
 /// # Errors
 /// [`StoreError`].
 pub async fn invitations(tx: &mut Tx, account: AccountId) -> Result<Vec<Invitation>, StoreError> {
-    let failed = tx.failed();
+    let (failed, work) = (tx.failed(), tx.work());
     let rows = sqlx::query(INVITATIONS).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
-    let one = |row: &PgRow| Invitation {
-        invited: row.get("invited"),
-        invited_by: row.get("invited_by"),
-        created_at: row.get("created_at"),
-        expires_at: row.get("expires_at"),
+    let odd = StoreError::Inconsistent { work, column: "mail.deliveries.outcome" };
+    let one = |row: &PgRow| {
+        let outcome: Option<&str> = row.get("outcome");
+        let outcome = outcome.map(|text| Outcome::parse(text).ok_or(())).transpose()?;
+        Ok(Invitation {
+            invited: row.get("invited"),
+            invited_by: row.get("invited_by"),
+            created_at: row.get("created_at"),
+            expires_at: row.get("expires_at"),
+            mailed: row.get::<Option<String>, _>("address").zip(outcome),
+        })
     };
-    Ok(rows.iter().map(one).collect())
+    rows.iter().map(one).collect::<Result<_, ()>>().map_err(|()| odd)
 }
 
 /// The authorization of an account, and tokens that people have handed in, count no more: whatever writes now stops

@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 use tandem_domain::AccountId;
 use tandem_domain::authorization::AuthorizationState;
 use tandem_domain::job::JobState;
-use tandem_domain::reminder::{Facts, Failing, Sent, Waiting};
+use tandem_domain::reminder::{Chosen, Facts, Failing, Sent, Waiting};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ statements! {
     /// have gone out counts as sent; $2 is one that is left out.
     STAND = "select a.account_id, a.auto_sync, coalesce(v.state, 'none') as authorization_state, coalesce(v.since, a.updated_at) as authorization_since,
                     c.first, c.last, j.state as job_state, j.finished_at, f.since as failing_since, f.states as failing_states,
-                    h.held_since, t.time_zone, t.hour, m.sent_at, m.sent_day
+                    h.held_since, a.time_zone, t.hour, m.sent_at, m.sent_day
                from admin.accounts a
                left join vault.authorizations v using (account_id) left join sync.accounts s using (account_id)
                left join mail.settings t using (account_id)
@@ -79,7 +79,7 @@ pub struct Stands {
     /// The last reminder that may have arrived.
     pub last: Option<Sent>,
     /// Its own time zone and hour.
-    pub calendar: Option<(String, i16)>,
+    pub calendar: Chosen,
 }
 
 /// How accounts stand, by id; `but` is a mail that is not counted as sent.
@@ -118,7 +118,7 @@ fn read(row: &PgRow, work: &'static str) -> Result<Stands, StoreError> {
             authorization: Some((state, row.get("authorization_since"))),
         },
         last: sent_at.zip(sent_day).map(|(at, day)| Sent { at, day }),
-        calendar: row.get::<Option<String>, _>("time_zone").zip(row.get("hour")),
+        calendar: Chosen { zone: row.get("time_zone"), hour: row.get("hour") },
     })
 }
 

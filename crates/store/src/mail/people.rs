@@ -3,6 +3,7 @@
 use sqlx::Row;
 use tandem_domain::AccountId;
 use tandem_domain::mail::{Address, RecipientRole};
+use tandem_domain::reminder::Chosen;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -27,10 +28,12 @@ statements! {
                                      and s.outcome = 'sent' and s.ended_at > d.ended_at)
                 group by d.account_id, d.address having count(*) >= 3";
     /// When an account gets its mail.
-    SETTINGS = "select time_zone, hour from mail.settings where account_id = $1";
-    /// Saves it.
-    SAVE = "insert into mail.settings (account_id, time_zone, hour, updated_at) values ($1, $2, $3, $4)
-            on conflict (account_id) do update set time_zone = excluded.time_zone, hour = excluded.hour, updated_at = excluded.updated_at";
+    SETTINGS = "select a.time_zone, t.hour from admin.accounts a left join mail.settings t using (account_id) where a.account_id = $1";
+    /// Saves its hour.
+    SAVE = "insert into mail.settings (account_id, hour, updated_at) values ($1, $2, $3)
+            on conflict (account_id) do update set hour = excluded.hour, updated_at = excluded.updated_at";
+    /// Saves its time zone.
+    SAVE_ZONE = "update admin.accounts set time_zone = $2 where account_id = $1";
     /// Who gets it, as saved.
     RECIPIENTS = "select address, role, added_by, added_at from mail.recipients where account_id = $1 order by role, address";
     /// Adds an address, or gives it another role.
@@ -97,13 +100,14 @@ pub async fn addresses(
     Ok(found)
 }
 
-/// When an account gets its mail, where it has chosen.
+/// When an account gets its mail, as far as it has chosen.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn calendar(tx: &mut Tx, account: AccountId) -> Result<Option<(String, i16)>, StoreError> {
+pub async fn calendar(tx: &mut Tx, account: AccountId) -> Result<Chosen, StoreError> {
     let failed = tx.failed();
-    sqlx::query_as(SETTINGS).bind(account.0).fetch_optional(&mut **tx).await.map_err(failed)
+    let row = sqlx::query(SETTINGS).bind(account.0).fetch_one(&mut **tx).await.map_err(failed)?;
+    Ok(Chosen { zone: row.get("time_zone"), hour: row.get("hour") })
 }
 
 /// Saves when an account gets its mail.
@@ -117,7 +121,9 @@ pub async fn save_calendar(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
-    let query = sqlx::query(SAVE).bind(account.0).bind(zone).bind(hour).bind(now);
+    let query = sqlx::query(SAVE).bind(account.0).bind(hour).bind(now);
+    query.execute(&mut **tx).await.map_err(&failed)?;
+    let query = sqlx::query(SAVE_ZONE).bind(account.0).bind(zone);
     query.execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }

@@ -138,7 +138,7 @@ const ROWS: &[(&str, &str)] = &[
          values ({a}, {n}, now(), 'n', 'a', 'allowed', '', '', sha256(''))",
     ),
     ("admin.audit_heads", "(account_id, number, hash) values ({a}, 1, sha256(''))"),
-    ("mail.settings", "(account_id, time_zone, hour, updated_at) values ({a}, 'UTC', 8, now())"),
+    ("mail.settings", "(account_id, hour, updated_at) values ({a}, 8, now())"),
     (
         "mail.recipients",
         "(account_id, address, role, added_by, added_at) values ({a}, 'ana@customer.example', 'further', 't', now())",

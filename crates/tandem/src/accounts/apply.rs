@@ -11,7 +11,7 @@ use tandem_store::admin::{accounts, save};
 use tandem_store::{StoreError, Tx, change, outbox, vault};
 use tandem_vault::Kind;
 
-use super::diff::{Diff, diff};
+use super::diff::{Diff, diff, settings};
 use super::file::{self, Limits};
 use super::resolve::{Resolved, Resolver, id_of};
 use crate::config::longest_max_wait;
@@ -132,7 +132,8 @@ async fn apply(operator: &Operator, resolved: &Resolved, options: &Options) -> a
         save::create(&mut tx, account, &declared.name).await.map_err(told)?;
     }
     if diff.settings {
-        save::put_settings(&mut tx, account, &declared.settings).await.map_err(told)?;
+        let settings = settings(&declared.settings, stored.as_ref());
+        save::put_settings(&mut tx, account, &settings).await.map_err(told)?;
     }
     if diff.rules {
         save::put_rules(&mut tx, account, &declared.rules).await.map_err(told)?;

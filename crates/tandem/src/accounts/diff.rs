@@ -61,6 +61,12 @@ fn map(fields: &[(&'static str, Value)]) -> Map<String, Value> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
+/// The settings to be saved. A pause that the file says nothing of stays: it was set in the portal, and lifts itself.
+pub(super) fn settings(declared: &Settings, stored: Option<&Account>) -> Settings {
+    let pause = declared.pause.clone().or_else(|| stored.and_then(|account| account.settings.pause.clone()));
+    Settings { pause, ..declared.clone() }
+}
+
 /// Two lists of the same fields, cut down to those that differ.
 fn differing(before: Fields, after: Fields) -> (Fields, Fields) {
     before.into_iter().zip(after).filter(|(before, after)| before.1 != after.1).unzip()
@@ -86,8 +92,8 @@ pub(super) fn diff<'a>(
     let blank = Settings::default();
     let (old_settings, old_rules) =
         stored.map_or((&blank, &[][..]), |account| (&account.settings, account.rules.as_slice()));
-    let (before, after) =
-        differing(fields(old_settings, old_rules), fields(&declared.settings, &declared.rules));
+    let settings = settings(&declared.settings, stored);
+    let (before, after) = differing(fields(old_settings, old_rules), fields(&settings, &declared.rules));
     for ((name, old), (_, new)) in before.iter().zip(&after) {
         diff.lines.push(format!("~ {name}: {old} -> {new}"));
     }

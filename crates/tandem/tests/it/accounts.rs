@@ -68,6 +68,27 @@ async fn a_file_is_applied_once_and_again_changes_nothing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idea18_a_file_that_says_nothing_of_a_pause_leaves_it() -> Result<()> {
+    let lab = Lab::start().await?;
+    let text = |more: &str| account("alpha", &format!("licences = 2\n{more}"));
+    let paused = text("pause = { until = \"2036-12-27T00:00:00Z\", reason = \"the customer moves\" }");
+    lab.good(&["accounts", "apply", &lab.accounts(&paused)?])?;
+    let done = lab.good(&["accounts", "apply", &lab.accounts(&text(""))?])?;
+    assert!(done.contains("alpha: as stored"), "{done}");
+    lab.good(&["accounts", "apply", &lab.accounts(&text("label = \"Alpha\""))?])?;
+    let stored = show(&lab, "alpha")?;
+    assert_eq!(
+        (&stored["label"], &stored["paused"]["reason"]),
+        (&"Alpha".into(), &"the customer moves".into())
+    );
+    // the end of a pause that the file names is the one that counts
+    let over = text("pause = { until = \"2026-01-01T00:00:00Z\", reason = \"moved\" }");
+    lab.good(&["accounts", "apply", &lab.accounts(&over)?])?;
+    assert_eq!(show(&lab, "alpha")?["paused"]["until"], "2026-01-01T00:00:00Z");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_mistake_is_told_and_nothing_is_saved() -> Result<()> {
     let lab = Lab::start().await?;
     let text = [
