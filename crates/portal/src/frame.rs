@@ -72,13 +72,15 @@ fn checked(base: &Url, request: &Request) -> Result<(), Fault> {
     }
     match *request.method() {
         Method::GET => Ok(()),
-        Method::POST if own(base, headers) => Ok(()),
-        Method::POST => Err(Fault::CrossSite),
+        // forms of pages post; only the API replaces
+        Method::PUT if !request.uri().path().starts_with("/api/") => Err(Fault::MethodNotAllowed),
+        Method::POST | Method::PUT if own(base, headers) => Ok(()),
+        Method::POST | Method::PUT => Err(Fault::CrossSite),
         _ => Err(Fault::MethodNotAllowed),
     }
 }
 
-/// Whether a post comes from one of our own pages, as far as the browser says.
+/// Whether what changes something comes from one of our own pages, as far as the browser says.
 fn own(base: &Url, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");

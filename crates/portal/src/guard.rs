@@ -142,7 +142,7 @@ async fn admit(
         let secret = Cookie::Session.read(&app.base, request.headers())?;
         let visitor = signed_in(app, secret, sign_in_for(&request, live), live, now).await?;
         // an upload is too long to be read here: its extractor compares the mark
-        if *request.method() == Method::POST && entry.path != UPLOAD {
+        if *request.method() != Method::GET && entry.path != UPLOAD {
             request = unmark(&visitor.mark, api, request).await?;
         }
         visitor

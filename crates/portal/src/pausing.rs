@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor, of};
+use crate::work::claim;
 use crate::{App, acts, view};
 
 /// How long a pause lasts where nobody says otherwise.
@@ -48,11 +49,22 @@ fn subject(until: Option<OffsetDateTime>) -> String {
     until.map_or_else(|| "lifted".to_owned(), |until| format!("until {}", view::full(until)))
 }
 
-/// Pauses an account, or lifts its pause.
-pub(crate) async fn account(app: &App, inside: &InAccount, wish: &Wish) -> Result<(), Fault> {
+/// Pauses an account, or lifts its pause. Under a key, which comes with what was asked under it, it is done once: a post
+/// that is sent again sets no pause that somebody has lifted meanwhile.
+pub(crate) async fn account(
+    app: &App,
+    inside: &InAccount,
+    wish: &Wish,
+    key: Option<(&str, &[u8])>,
+) -> Result<(), Fault> {
     let (account, visitor, now) = (inside.id(), &inside.visitor, app.clock.now());
     let (reason, until) = (acts::reason(&wish.reason)?, wish.until(now)?);
     let mut tx = app.store.begin_for("portal.pause", account).await?;
+    if let Some(key) = key
+        && claim(&mut tx, inside, key, app.ids.v7(&app.clock), now).await?.is_some()
+    {
+        return Ok(());
+    }
     pause::set(&mut tx, account, until.map(|until| (until, reason))).await?;
     audit::append(&mut tx, &of(visitor, account, Act::Pause, now, &subject(until), reason, true)).await?;
     tx.commit().await?;

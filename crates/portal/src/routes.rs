@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use axum::{Router, middleware};
 use tandem_domain::roles::Act;
 
@@ -30,7 +30,7 @@ const AROUND_A_FILE: usize = 4096;
 /// One route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or, for the API alone, `PUT`.
     pub method: &'static str,
     /// The path, as the router takes it.
     pub path: &'static str,
@@ -48,6 +48,7 @@ fn all() -> Vec<(Entry, Serve)> {
     use Access::{Account, Open, Person};
     let get_ = |path, access, serve| entry("GET", path, access, serve);
     let post_ = |path, access, serve| entry("POST", path, access, serve);
+    let put_ = |path, access, serve| entry("PUT", path, access, serve);
     vec![
         get_("/assets/style.css", Open, get(assets::style)),
         get_("/assets/htmx.js", Open, get(assets::htmx)),
@@ -298,7 +299,7 @@ fn all() -> Vec<(Entry, Serve)> {
             get(api::requests::request),
         ),
         get_("/api/v1/accounts/{account}/settings", Account(Act::SeeSettings), get(api::settings::read)),
-        post_("/api/v1/accounts/{account}/settings", Account(Act::SaveSettings), post(api::settings::save)),
+        put_("/api/v1/accounts/{account}/settings", Account(Act::SaveSettings), put(api::settings::save)),
         get_("/api/v1/accounts/{account}/mail", Account(Act::SeeMail), get(api::mail::read)),
         post_("/api/v1/accounts/{account}/mail/calendar", Account(Act::SaveMail), post(api::mail::calendar)),
         post_("/api/v1/accounts/{account}/mail/recipients", Account(Act::SaveMail), post(api::mail::add)),
@@ -327,10 +328,10 @@ fn all() -> Vec<(Entry, Serve)> {
             post(api::imports::confirm),
         ),
         get_("/api/v1/accounts/{account}/users/{user}", Account(Act::SeeUsers), get(api::users::one)),
-        post_(
+        put_(
             "/api/v1/accounts/{account}/users/{user}/mapping",
             Account(Act::SaveMapping),
-            post(api::users::save),
+            put(api::users::save),
         ),
         post_(
             "/api/v1/accounts/{account}/users/{user}/syncs",

@@ -130,8 +130,8 @@ async fn b34_a_save_over_somebody_elses_save_is_refused() -> Result<()> {
     let token = me["csrf_token"].as_str().context("a token")?;
     let cookie = format!("tandem={}", adam.cookie(&world.base, "tandem").context("a session")?);
     let save = world.page("/api/v1/accounts/account1/users/ext-00001/mapping");
-    let post = async |tag: Option<&str>| -> Result<(u16, String)> {
-        let mut request = world.tester.http.post(save.clone());
+    let put = async |tag: Option<&str>| -> Result<(u16, String)> {
+        let mut request = world.tester.http.put(save.clone());
         request = request.header("cookie", &cookie).header("x-csrf-token", token);
         if let Some(tag) = tag {
             request = request.header("if-match", tag);
@@ -140,11 +140,11 @@ async fn b34_a_save_over_somebody_elses_save_is_refused() -> Result<()> {
         let answer = request.json(&body).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     };
-    let (status, text) = post(None).await?;
+    let (status, text) = put(None).await?;
     assert!(status == 428 && text.contains("if_match_missing"), "{status} {text}");
-    let (status, text) = post(Some(&tag)).await?;
+    let (status, text) = put(Some(&tag)).await?;
     assert_eq!(status, 200, "{text}");
-    let (status, text) = post(Some(&tag)).await?;
+    let (status, text) = put(Some(&tag)).await?;
     assert!(status == 412 && text.contains("version_stale"), "{status} {text}");
     world.tester.abandon().await;
     Ok(())

@@ -116,6 +116,35 @@ async fn idea18_what_is_saved_in_a_paused_account_waits_for_the_end_and_for_nobo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idea18_a_pause_sent_again_under_its_key_is_not_set_again() -> Result<()> {
+    let world = World::start().await?;
+    let mut olga = world.sign_in("olga").await?;
+    world.enter(&mut olga, &world.first).await?;
+    let me: serde_json::Value = serde_json::from_str(&olga.go(&world.page("/api/v1/me")).await?.text)?;
+    let token = me["csrf_token"].as_str().context("a token")?;
+    let cookie = format!("tandem={}", olga.cookie(&world.base, "tandem").context("a session")?);
+    let send = async |key: Option<&str>, on: bool| -> Result<u16> {
+        let request = world.tester.http.post(world.page("/api/v1/accounts/account1/pause"));
+        let request = request.header("cookie", &cookie).header("x-csrf-token", token);
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        let wish = json!({ "on": on, "reason": "the site moves" });
+        Ok(request.json(&wish).send().await?.status().as_u16())
+    };
+    let paused = "select count(*) from admin.accounts where paused_until is not null";
+    assert_eq!(send(None, true).await?, 400);
+    assert_eq!(send(Some("on"), true).await?, 204);
+    assert_eq!(world.tester.count(paused).await?, 1);
+    assert_eq!(send(Some("off"), false).await?, 204);
+    assert_eq!(send(Some("on"), true).await?, 204);
+    assert_eq!(world.tester.count(paused).await?, 0, "the first post came twice, and somebody has lifted it");
+    assert_eq!(send(Some("on"), false).await?, 422);
+    assert_eq!(send(Some("on again"), true).await?, 204);
+    assert_eq!(world.tester.count(paused).await?, 1);
+    world.tester.abandon().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn idea18_while_the_fleet_is_paused_every_page_says_so_and_the_end_starts_what_waits() -> Result<()> {
     let world = synced().await?;
     let mut olga = world.sign_in("olga").await?;

@@ -247,10 +247,10 @@ async fn the_global_admin_names_sync_contributors_of_the_own_organisation() -> R
 async fn b27_the_api_saves_settings_under_their_etag_and_each_field_by_its_role() -> Result<()> {
     let world = World::start().await?;
     let path = world.page("/api/v1/accounts/account1/settings");
-    let post =
+    let put =
         async |browser: &Browser, token: &str, etag: Option<&str>, body: Value| -> Result<(u16, Value)> {
             let cookie = format!("tandem={}", browser.cookie(&world.base, "tandem").context("a session")?);
-            let mut request = world.tester.http.post(path.clone()).header("cookie", cookie);
+            let mut request = world.tester.http.put(path.clone()).header("cookie", cookie);
             if let Some(etag) = etag {
                 request = request.header("if-match", etag);
             }
@@ -265,26 +265,46 @@ async fn b27_the_api_saves_settings_under_their_etag_and_each_field_by_its_role(
     let gales = token(&mut gale).await?;
     let read = gale.go(&path).await?;
     let etag = read.headers.get("etag").context("a version")?.to_str()?.to_owned();
-    let body = json!({ "quiet_ms": 500, "max_wait_ms": 120_000 });
-    let (status, problem) = post(&gale, &gales, None, body.clone()).await?;
+    // what was read, with something else in some fields
+    let with = |read: &tandem_tests::Page, fields: Value| -> Result<Value> {
+        let mut all: Value = serde_json::from_str(&read.text)?;
+        let all = all.as_object_mut().context("an object")?;
+        all.retain(|name, _| !matches!(name.as_str(), "licences" | "connect"));
+        all.extend(fields.as_object().cloned().unwrap_or_default());
+        Ok(json!(all))
+    };
+    let body = with(&read, json!({ "quiet_ms": 500, "max_wait_ms": 120_000 }))?;
+    let (status, problem) = put(&gale, &gales, None, body.clone()).await?;
     assert_eq!((status, &problem["code"]), (428, &json!("if_match_missing")));
-    let (status, now) = post(&gale, &gales, Some(&etag), body.clone()).await?;
+    let (status, now) = put(&gale, &gales, Some(&etag), body.clone()).await?;
     assert_eq!((status, &now["quiet_ms"], &now["auto_sync"]), (200, &json!(500), &json!(true)), "{now}");
-    let (status, problem) = post(&gale, &gales, Some(&etag), body).await?;
+    let (status, problem) = put(&gale, &gales, Some(&etag), body).await?;
     assert_eq!((status, &problem["code"]), (412, &json!("version_stale")));
-    for wrong in [json!({ "licences": 99 }), json!({ "policy_rules": [{ "when": "sometimes" }] })] {
-        let (status, problem) = post(&gale, &gales, Some(&etag), wrong).await?;
+    for wrong in [
+        json!({ "quiet_ms": 500 }),
+        with(&read, json!({ "licences": 99 }))?,
+        with(&read, json!({ "policy_rules": [{ "when": "sometimes" }] }))?,
+    ] {
+        let (status, problem) = put(&gale, &gales, Some(&etag), wrong).await?;
         assert_eq!((status, &problem["code"]), (400, &json!("bad_input")));
     }
+    // only the API replaces, and from our own pages alone
+    let http = &world.tester.http;
+    let foreign = http.put(path.clone()).header("origin", "https://evil.example").json(&json!({}));
+    assert_eq!(foreign.send().await?.json::<Value>().await?["code"], "cross_site");
+    assert_eq!(http.put(world.page("/accounts")).send().await?.status(), 405);
+    let (status, problem) = put(&gale, "no-token", Some(&etag), json!({})).await?;
+    assert_eq!((status, &problem["code"]), (403, &json!("form_stale")));
     // an operator saves windows, and the switches are the Global Admin's
     let mut olga = world.sign_in("olga").await?;
     world.enter(&mut olga, &world.first).await?;
     let olgas = token(&mut olga).await?;
     let read = olga.go(&path).await?;
     let etag = read.headers.get("etag").context("a version")?.to_str()?.to_owned();
-    let (status, problem) = post(&olga, &olgas, Some(&etag), json!({ "auto_sync": false })).await?;
+    let (status, problem) =
+        put(&olga, &olgas, Some(&etag), with(&read, json!({ "auto_sync": false }))?).await?;
     assert_eq!((status, &problem["code"]), (403, &json!("role_missing")));
-    let (status, now) = post(&olga, &olgas, Some(&etag), json!({ "quiet_ms": null })).await?;
+    let (status, now) = put(&olga, &olgas, Some(&etag), with(&read, json!({ "quiet_ms": null }))?).await?;
     assert_eq!(
         (status, &now["quiet_ms"], &now["max_wait_ms"]),
         (200, &Value::Null, &json!(120_000)),

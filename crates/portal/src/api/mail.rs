@@ -132,7 +132,8 @@ pub(crate) struct NewCalendar {
     hour: i16,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/calendar", tag = "mail", request_body = NewCalendar,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/calendar", tag = "mail",
+    description = "Needs no `Idempotency-Key`: it replaces both, and the same again changes nothing.", request_body = NewCalendar,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Saved"),
@@ -161,7 +162,8 @@ pub(crate) struct NewRecipient {
     role: RecipientRole,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/recipients", tag = "mail", request_body = NewRecipient,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/recipients", tag = "mail",
+    description = "Needs no `Idempotency-Key`: an account has an address once.", request_body = NewRecipient,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Saved"),
@@ -186,7 +188,8 @@ pub(crate) struct GoneRecipient {
     address: String,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/recipients/remove", tag = "mail", request_body = GoneRecipient,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/recipients/remove", tag = "mail",
+    description = "Needs no `Idempotency-Key`: an address that is gone is refused.", request_body = GoneRecipient,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Removed"),

@@ -40,7 +40,8 @@ pub(crate) struct Made {
     name: String,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts", tag = "provider", request_body = NewAccount,
+#[utoipa::path(post, path = "/api/v1/accounts", tag = "provider",
+    description = "Needs no `Idempotency-Key`: there is one account of a short name, and sent again it is refused.", request_body = NewAccount,
     params(("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 201, description = "Made", body = Made),
     (status = 400, description = "Something cannot be so", body = Problem, content_type = "application/problem+json"),
@@ -121,7 +122,8 @@ pub(crate) struct NewLicences {
     reason: String,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/licences", tag = "provider", request_body = NewLicences,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/licences", tag = "provider",
+    description = "Needs no `Idempotency-Key`: it says how many there shall be, and the same again changes nothing.", request_body = NewLicences,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Saved"),
@@ -149,7 +151,8 @@ pub(crate) struct NewSource {
     reason: String,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/source", tag = "provider", request_body = NewSource,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/source", tag = "provider",
+    description = "Needs no `Idempotency-Key`: it says what shall be bound, and the same again changes nothing.", request_body = NewSource,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Saved"),
@@ -189,7 +192,8 @@ pub(crate) struct Invitation {
     expires_at: Option<OffsetDateTime>,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/invitation", tag = "provider", request_body = NewInvitation,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/invitation", tag = "provider",
+    description = "Takes no `Idempotency-Key`: a link is kept nowhere and cannot be given twice. Sent again it is a new invitation, which closes the one before.", request_body = NewInvitation,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 201, description = "A link for 48 hours; invitations before are closed", body = Invitation),
@@ -224,7 +228,8 @@ pub(crate) struct Removal {
     reason: String,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/removal", tag = "provider", request_body = Removal,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/removal", tag = "provider",
+    description = "Needs no `Idempotency-Key`: what is removed stays removed.", request_body = Removal,
     params(("account" = String, Path, description = "Short name of the account"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Nothing writes to the tenant any more"),

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tandem_domain::policy::PolicyRule;
+use tandem_store::portal::settings::AccountSettings;
 use utoipa::ToSchema;
 
 use super::Problem;
@@ -37,27 +38,38 @@ pub(crate) struct Settings {
     connect: Option<String>,
 }
 
-/// What is to be saved; what is left out stays as it is.
+/// What is to be saved, all of it; whoever may not change a field sends it as it was read.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSettings {
-    next_gen: Option<bool>,
-    auto_sync: Option<bool>,
+    next_gen: bool,
+    auto_sync: bool,
     /// Null for the usual one.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<i32>)]
-    quiet_ms: Option<Option<i32>>,
+    #[serde(deserialize_with = "given")]
+    #[schema(required = true)]
+    quiet_ms: Option<i32>,
     /// Null for the usual one.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<i32>)]
-    max_wait_ms: Option<Option<i32>>,
-    #[schema(value_type = Option<Vec<Object>>)]
-    policy_rules: Option<Vec<PolicyRule>>,
+    #[serde(deserialize_with = "given")]
+    #[schema(required = true)]
+    max_wait_ms: Option<i32>,
+    #[schema(value_type = Vec<Object>)]
+    policy_rules: Vec<PolicyRule>,
 }
 
 /// A field that is there, be it null.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i32>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+/// What differs from `old` is to be saved, and the role has to cover that alone.
+fn edit(old: &AccountSettings, new: NewSettings) -> Edit {
+    Edit {
+        next_gen: (new.next_gen != old.next_gen).then_some(new.next_gen),
+        auto_sync: (new.auto_sync != old.auto_sync).then_some(new.auto_sync),
+        quiet_ms: (new.quiet_ms != old.quiet_ms).then_some(new.quiet_ms),
+        max_wait_ms: (new.max_wait_ms != old.max_wait_ms).then_some(new.max_wait_ms),
+        rules: (new.policy_rules != old.rules).then_some(new.policy_rules),
+    }
 }
 
 fn answer(found: Versioned, connect: Option<String>) -> Response {
@@ -83,7 +95,7 @@ pub(crate) async fn read(State(app): State<Arc<App>>, inside: InAccount) -> Resu
     Ok(answer(found, None))
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/settings", tag = "settings", request_body = NewSettings,
+#[utoipa::path(put, path = "/api/v1/accounts/{account}/settings", tag = "settings", request_body = NewSettings,
     params(("account" = String, Path, description = "Short name of the account"),
         ("If-Match" = String, Header, description = "The `ETag` of the settings that were read"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
@@ -103,13 +115,9 @@ pub(crate) async fn save(
     let version = super::if_match(&headers)?;
     let form = "is an object of next_gen, auto_sync, quiet_ms, max_wait_ms and policy_rules";
     let new: NewSettings = super::body(&headers, &body, form)?;
-    let edit = Edit {
-        next_gen: new.next_gen,
-        auto_sync: new.auto_sync,
-        quiet_ms: new.quiet_ms,
-        max_wait_ms: new.max_wait_ms,
-        rules: new.policy_rules,
-    };
+    // were they saved in between, the version is old and the save is refused
+    let (old, _) = saving::read(&app, &inside).await?;
+    let edit = edit(&old.settings, new);
     let (found, connect) = saving::save(&app, &inside, version, edit).await?;
     Ok(answer(found, connect))
 }

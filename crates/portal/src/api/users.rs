@@ -206,7 +206,7 @@ pub(crate) struct Saved {
     pbx_user_id: String,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/users/{user}/mapping", tag = "users", request_body = NewMapping,
+#[utoipa::path(put, path = "/api/v1/accounts/{account}/users/{user}/mapping", tag = "users", request_body = NewMapping,
     params(("account" = String, Path, description = "Short name of the account"), ("user" = String, Path, description = "Key of the PBX user"),
         ("If-Match" = String, Header, description = "The ETag of the user that the save is made from"),
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(

@@ -24,7 +24,7 @@ pub(crate) async fn account(
     inside: InAccount,
     Form(wish): Form<Wish>,
 ) -> Result<Response, Fault> {
-    pausing::account(&app, &inside, &wish).await?;
+    pausing::account(&app, &inside, &wish, None).await?;
     Ok(see_other(&format!("/accounts/{}", inside.account.name)))
 }
 
