@@ -67,7 +67,7 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/fleet/detector", Person(Act::SeeDetector), get(pages::detector::page)),
         post_("/fleet/pause", Person(Act::Pause), post(pages::pause::fleet)),
         post_("/accounts/{account}/pause", Account(Act::Pause), post(pages::pause::account)),
-        get_("/provider/accounts", Person(Act::CreateAccount), get(pages::provider::new)),
+        get_("/provider/accounts", Person(Act::SeeFleet), get(pages::provider::new)),
         post_("/provider/accounts", Person(Act::CreateAccount), post(pages::provider::create)),
         get_(
             "/accounts/{account}/administration",
@@ -211,7 +211,7 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/fleet/jobs", Person(Act::SeeFleet), get(pages::fleet_jobs::page)),
         get_("/fleet/bulk", Person(Act::SeeFleet), get(pages::bulk::list)),
         post_("/fleet/bulk", Person(Act::BulkReplay), post(pages::bulk::make)),
-        get_("/fleet/bulk/new", Person(Act::BulkReplay), get(pages::bulk::new)),
+        get_("/fleet/bulk/new", Person(Act::SeeFleet), get(pages::bulk::new)),
         get_("/fleet/bulk/{bulk}", Person(Act::SeeFleet), get(pages::bulk::page)),
         get_("/fleet/bulk/{bulk}/live", Person(Act::SeeFleet), get(pages::bulk::live)),
         post_("/fleet/bulk/{bulk}/abort", Person(Act::BulkReplay), post(pages::bulk::abort)),
