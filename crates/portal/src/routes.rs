@@ -352,7 +352,7 @@ fn all() -> Vec<(Entry, Serve)> {
         get_("/api/v1/jobs", Person(Act::SeeFleet), get(api::fleet_jobs::list)),
         get_("/api/v1/bulk", Person(Act::SeeFleet), get(api::bulk::list)),
         post_("/api/v1/bulk", Person(Act::BulkReplay), post(api::bulk::make).layer(long())),
-        get_("/api/v1/bulk-count", Person(Act::BulkReplay), get(api::bulk::count)),
+        get_("/api/v1/bulk-count", Person(Act::SeeFleet), get(api::bulk::count)),
         get_("/api/v1/bulk/{bulk}", Person(Act::SeeFleet), get(api::bulk::one)),
         post_("/api/v1/bulk/{bulk}/abort", Person(Act::BulkReplay), post(api::bulk::abort)),
     ]
