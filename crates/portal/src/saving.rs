@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
-use tandem_consent::{NewLink, make_link};
+use tandem_consent::{NewLink, make_link_in};
 use tandem_domain::Profile;
 use tandem_domain::policy::PolicyRule;
 use tandem_domain::roles::{Act, Role};
@@ -222,13 +222,14 @@ pub(crate) async fn save(
             audit::append(&mut tx, &of(visitor, account, act, now, &told.join("; "), reason, true)).await?;
         }
     }
+    // under the lock of the account: whoever removes the integration takes this link away, or is seen above
+    let connect = if connects { Some(connect(&mut tx, inside).await?) } else { None };
     tx.commit().await?;
-    let connect = if connects { Some(connect(app, inside).await?) } else { None };
     Ok((Versioned { version: version(&new), settings: new }, connect))
 }
 
 /// Makes the link to the pages on which the Global Admin consents.
-async fn connect(app: &App, inside: &InAccount) -> Result<String, Fault> {
+async fn connect(tx: &mut Tx, inside: &InAccount) -> Result<String, Fault> {
     let new = NewLink {
         account: inside.id(),
         purpose: &Purpose::Connect,
@@ -236,7 +237,7 @@ async fn connect(app: &App, inside: &InAccount) -> Result<String, Fault> {
         made_by: &inside.visitor.name,
         life: LINK_LIFE,
     };
-    Ok(format!("/connect/{}", make_link(&app.store, &new).await?.text()))
+    Ok(format!("/connect/{}", make_link_in(tx, &new).await?.text()))
 }
 
 /// Names a Sync Contributor: somebody of the Global Admin's own tenant, by sign-in name.

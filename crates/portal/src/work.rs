@@ -10,7 +10,7 @@ pub(crate) mod provider;
 pub(crate) mod users;
 
 use aws_lc_rs::digest;
-use tandem_consent::{NewLink, make_link};
+use tandem_consent::{NewLink, make_link_in};
 use tandem_domain::account_state::AccountState;
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::{Act, Field};
@@ -264,13 +264,14 @@ pub(crate) async fn manual_sync(app: &App, inside: &InAccount) -> Result<String,
     let reason = "Sync Now, Manual Sync".to_owned();
     let purpose = Purpose::Sync { scope: JobScope::All, reason: reason.clone() };
     let mut tx = app.store.begin_for("portal.manual_sync", account).await?;
+    // whoever removes the integration takes the link away, or is seen here
+    stored_users::lock(&mut tx, account).await?;
     if admin::provider::removed(&mut tx, account).await? {
         return Err(Fault::IntegrationRemoved);
     }
     let now = app.clock.now();
     pausing::refuse(&mut tx, account, now).await?;
     audit::append(&mut tx, &of(visitor, account, Act::SyncSignedIn, now, "", &reason, true)).await?;
-    tx.commit().await?;
     let new = NewLink {
         account,
         purpose: &purpose,
@@ -278,6 +279,7 @@ pub(crate) async fn manual_sync(app: &App, inside: &InAccount) -> Result<String,
         made_by: &visitor.name,
         life: LINK_LIFE,
     };
-    let link = make_link(&app.store, &new).await?;
+    let link = make_link_in(&mut tx, &new).await?;
+    tx.commit().await?;
     Ok(format!("/connect/{}", link.text()))
 }
