@@ -266,7 +266,7 @@ async fn b27_the_api_saves_settings_under_their_etag_and_each_field_by_its_role(
     let read = gale.go(&path).await?;
     let etag = read.headers.get("etag").context("a version")?.to_str()?.to_owned();
     // what was read, with something else in some fields
-    let with = |read: &tandem_tests::Page, fields: Value| -> Result<Value> {
+    let with = |read: &Page, fields: Value| -> Result<Value> {
         let mut all: Value = serde_json::from_str(&read.text)?;
         let all = all.as_object_mut().context("an object")?;
         all.retain(|name, _| !matches!(name.as_str(), "licences" | "connect"));
