@@ -138,7 +138,7 @@ async fn idea18_a_pause_sent_again_under_its_key_is_not_set_again() -> Result<()
     assert_eq!(send(Some("on"), true).await?, 204);
     assert_eq!(world.tester.count(paused).await?, 0, "the first post came twice, and somebody has lifted it");
     assert_eq!(send(Some("on"), false).await?, 422);
-    assert_eq!(send(Some("on again"), true).await?, 204);
+    assert_eq!(send(Some("on-again"), true).await?, 204);
     assert_eq!(world.tester.count(paused).await?, 1);
     world.tester.abandon().await;
     Ok(())

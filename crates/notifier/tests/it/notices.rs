@@ -165,17 +165,7 @@ async fn b40_an_invitation_that_counts_no_more_makes_no_link() -> Result<()> {
 async fn p11_nobody_is_invited_to_what_the_provider_has_removed_meanwhile() -> Result<()> {
     let mut world = World::start().await?;
     let orchid = world.account("orchid", false).await?;
-    let new = NewInvitation {
-        id: world.ctx.ids.v7(&world.ctx.clock),
-        account: orchid,
-        to: tandem_domain::mail::Address::parse("gale@orchid.example")?,
-        expected_tenant: None,
-        made_by: "an operator".to_owned(),
-    };
-    let portal = store(&world.pg, Login::Portal);
-    let mut tx = portal.begin_for("test.invite", orchid).await?;
-    invite::invite(&mut tx, &new, world.now()).await?;
-    tx.commit().await?;
+    invite_by_mail(&world, orchid, "gale@orchid.example").await?;
     world.run("update admin.accounts set removed_at = now()").await?;
     world.pass(MINUTE, MINUTE).await?;
     assert_eq!(world.server.taken().len(), 0);

@@ -119,7 +119,8 @@ pub(crate) async fn me(visitor: Visitor) -> Json<Me> {
         ("state" = Option<String>, Query, description = "Only accounts in this state; for operators"),
         ("after" = Option<String>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "The accounts of the person who is signed in, by name", body = Accounts),
-    (status = 401, description = "Nobody is signed in", body = Problem, content_type = "application/problem+json")))]
+    (status = 401, description = "Nobody is signed in", body = Problem, content_type = "application/problem+json"),
+    (status = 400, description = "Something of it cannot be read", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     visitor: Visitor,
@@ -138,7 +139,8 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}", tag = "accounts",
     params(("account" = String, Path, description = "Short name of the account")), responses(
     (status = 200, description = "How the account stands", body = Account),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(State(app): State<Arc<App>>, inside: InAccount) -> Result<Json<Account>, Fault> {
     Ok(Json(Account::from(&work::overview(&app, &inside).await?)))
 }

@@ -157,7 +157,8 @@ impl From<tandem_store::bulk::Bulk> for BulkAct {
         ("q" = Option<String>, Query, description = "As there")), responses(
     (status = 200, description = "How many jobs of how many accounts", body = BulkCount),
     (status = 400, description = "The filter is empty, too wide, or cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "Nothing matches", body = Problem, content_type = "application/problem+json")))]
+    (status = 409, description = "Nothing matches", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn count(
     State(app): State<Arc<App>>,
     Query(asked): Query<Asked>,
@@ -205,7 +206,9 @@ pub(crate) async fn list(
     params(("bulk" = Uuid, Path, description = "Id of the bulk act"),
         ("after" = Option<Uuid>, Query, description = "The `next` of the page of accounts before")), responses(
     (status = 200, description = "How far it is", body = BulkSeen),
-    (status = 404, description = "No such bulk act", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such bulk act", body = Problem, content_type = "application/problem+json"),
+    (status = 400, description = "Something of it cannot be read", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
     Path(bulk): Path<String>,

@@ -34,7 +34,7 @@ pub(crate) struct Late {
 
 /// The accounts of a state, or all of them.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Accounts {
+pub(crate) struct AccountsOfState {
     /// A state of an account; none for all together.
     state: Option<String>,
     accounts: i64,
@@ -67,8 +67,8 @@ pub(crate) struct WaitingAccount {
 /// The fleet.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Fleet {
-    all: Accounts,
-    states: Vec<Accounts>,
+    all: AccountsOfState,
+    states: Vec<AccountsOfState>,
     /// The longest wait first.
     waiting: Vec<WaitingAccount>,
     /// The `after` of the next page of those that wait.
@@ -140,7 +140,7 @@ pub(crate) async fn fleet(
     let (hours, after) = (asked.hours()?, asked.after()?);
     let found = work::standing(&app, after.as_ref()).await?;
     let late = work::late(&app, hours).await?;
-    let accounts = |state: Option<AccountState>, count: tandem_store::portal::fleet::Count| Accounts {
+    let accounts = |state: Option<AccountState>, count: tandem_store::portal::fleet::Count| AccountsOfState {
         state: state.map(|state| state.to_string()),
         accounts: count.accounts,
         oldest_change_at: count.oldest,

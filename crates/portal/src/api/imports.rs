@@ -24,7 +24,8 @@ use crate::work::imports::{self as work, Stands};
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/users.csv", tag = "users",
     params(("account" = String, Path, description = "Short name of the account")), responses(
     (status = 200, description = "All users as CSV (RFC 4180, UTF-8); cells that a spreadsheet would act on begin with an apostrophe", body = String, content_type = "text/csv"),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn export(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {
     Ok(file(&inside.account.name, work::export(&app, &inside).await?))
 }
@@ -43,7 +44,8 @@ pub(crate) struct Uploaded {
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The file is too long", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "It cannot be told what the rows are", body = Problem, content_type = "application/problem+json")))]
+    (status = 422, description = "It cannot be told what the rows are", body = Problem, content_type = "application/problem+json"),
+    (status = 400, description = "Something of it cannot be read", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn upload(
     State(app): State<Arc<App>>,
     inside: InAccount,

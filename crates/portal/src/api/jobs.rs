@@ -45,7 +45,7 @@ pub(crate) struct Job {
     from_gen: Option<i64>,
     to_gen: Option<i64>,
     /// Users by outcome.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     counts: Option<Value>,
     error_code: Option<String>,
     error_text: Option<String>,
@@ -136,7 +136,8 @@ impl From<&StepRow> for Step {
         ("after" = Option<Uuid>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "Jobs, newest first", body = Jobs),
     (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -150,7 +151,8 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/jobs/{job}", tag = "jobs",
     params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job")), responses(
     (status = 200, description = "The job", body = Job),
-    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -171,7 +173,8 @@ pub(crate) struct After {
     params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), ("after" = Option<i64>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "What happened, in order", body = Steps),
     (status = 400, description = "`after` is no number", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn steps(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -197,7 +200,9 @@ pub(crate) struct Log {
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/jobs/{job}/log", tag = "jobs",
     params(("account" = String, Path, description = "Short name of the account"), ("job" = Uuid, Path, description = "Id of the job"), ("after" = Option<i64>, Query, description = "The `last` of the page before")), responses(
     (status = 200, description = "Its log, a line for each step", body = Log),
-    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such job in this account", body = Problem, content_type = "application/problem+json"),
+    (status = 400, description = "Something of it cannot be read", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn log(
     State(app): State<Arc<App>>,
     inside: InAccount,

@@ -44,7 +44,8 @@ pub(crate) struct MicrosoftUsers {
         ("search" = Option<String>, Query, description = "Only users who hold this text in names, kind or reason")), responses(
     (status = 200, description = "The first 50 by sign-in name", body = MicrosoftUsers),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 400, description = "Something of it cannot be read", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn microsoft(
     State(app): State<Arc<App>>,
     inside: InAccount,

@@ -129,7 +129,8 @@ pub(crate) struct NewLicences {
     (status = 204, description = "Saved"),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "More users are mapped; the answer names those mapped last", body = Problem, content_type = "application/problem+json")))]
+    (status = 409, description = "More users are mapped; the answer names those mapped last", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such thing, or it is none of this person's", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn licences(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -158,7 +159,8 @@ pub(crate) struct NewSource {
     (status = 204, description = "Saved"),
     (status = 400, description = "The body cannot be read, or there is no such source", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "Another account is bound to it", body = Problem, content_type = "application/problem+json")))]
+    (status = 409, description = "Another account is bound to it", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such thing, or it is none of this person's", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn source(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -200,7 +202,8 @@ pub(crate) struct Invitation {
     (status = 202, description = "It goes out by mail, with a link for 48 hours from then; invitations before are closed", body = Invitation),
     (status = 400, description = "The body cannot be read, names no tenant, or asks for mail where none is sent", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "The account is bound to no PBX yet", body = Problem, content_type = "application/problem+json")))]
+    (status = 409, description = "The account is bound to no PBX yet", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such thing, or it is none of this person's", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn invitation(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -234,7 +237,8 @@ pub(crate) struct Removal {
         ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
     (status = 204, description = "Nothing writes to the tenant any more"),
     (status = 400, description = "The body cannot be read, or does not name the account", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json")))]
+    (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such thing, or it is none of this person's", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     inside: InAccount,

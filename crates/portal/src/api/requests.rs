@@ -96,7 +96,8 @@ fn steps(steps: &[Step]) -> Vec<PlanStep> {
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/held", tag = "held removals",
     params(("account" = String, Path, description = "Short name of the account")), responses(
     (status = 200, description = "Removals that wait for a person", body = HeldLists),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn held(State(app): State<Arc<App>>, inside: InAccount) -> Result<Json<HeldLists>, Fault> {
     let found = acts::held(&app, &inside).await?;
     let held = found.map(|held| Held {
@@ -112,7 +113,8 @@ pub(crate) async fn held(State(app): State<Arc<App>>, inside: InAccount) -> Resu
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/requests/{request}", tag = "jobs",
     params(("account" = String, Path, description = "Short name of the account"), ("request" = Uuid, Path, description = "Id of the request")), responses(
     (status = 200, description = "What has become of it", body = Request),
-    (status = 404, description = "No such request in this account", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such request in this account", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn request(
     State(app): State<Arc<App>>,
     inside: InAccount,

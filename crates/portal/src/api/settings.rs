@@ -89,7 +89,8 @@ fn answer(found: Versioned, connect: Option<String>) -> Response {
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/settings", tag = "settings",
     params(("account" = String, Path, description = "Short name of the account")), responses(
     (status = 200, description = "The settings; `ETag` is their version", body = Settings),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn read(State(app): State<Arc<App>>, inside: InAccount) -> Result<Response, Fault> {
     let (found, _) = saving::read(&app, &inside).await?;
     Ok(answer(found, None))

@@ -144,7 +144,8 @@ impl From<&UserRow> for User {
         ("after" = Option<String>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "Users, by key", body = Users),
     (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     inside: InAccount,
@@ -158,7 +159,8 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/users/{user}", tag = "users",
     params(("account" = String, Path, description = "Short name of the account"), ("user" = String, Path, description = "Key of the PBX user")), responses(
     (status = 200, description = "The user explained; the ETag names the mapping", body = Explained),
-    (status = 404, description = "No such user in this account", body = Problem, content_type = "application/problem+json")))]
+    (status = 404, description = "No such user in this account", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn one(
     State(app): State<Arc<App>>,
     inside: InAccount,
