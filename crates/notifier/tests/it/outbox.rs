@@ -1,9 +1,10 @@
 //! The outbox beside mail servers that behave in every way.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tandem_notifier::{Carrier, Smtp};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Manner;

@@ -9,11 +9,11 @@ use tandem_store::{Login, Store, claims};
 use crate::database;
 
 async fn run(owner: &mut PgConnection, statement: &'static str) {
-    sqlx::query(statement).execute(owner).await.unwrap();
+    sqlx::query(statement).execute(owner).await.expect("the statement");
 }
 
 async fn claimed(store: &Store, job_type: JobType) -> usize {
-    claims::claim(store, "worker", job_type, 9, Duration::from_secs(60)).await.unwrap().len()
+    claims::claim(store, "worker", job_type, 9, Duration::from_secs(60)).await.expect("claims").len()
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use tandem_store::Login;
 use tandem_store::portal::{people, tokens};
-use time::{Duration, OffsetDateTime};
+use time::Duration;
+use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::database;
@@ -11,7 +12,7 @@ use crate::database;
 async fn b21_who_is_let_in_again_gets_no_token_of_before_back() {
     let pg = database::migrated().await.unwrap();
     let mut owner = database::owner(&pg).await.unwrap();
-    let (person, now) = (Uuid::from_u128(1), OffsetDateTime::now_utc());
+    let (person, now) = (Uuid::from_u128(1), datetime!(2026-03-01 12:00 UTC));
     sqlx::query("insert into admin.people (person_id, issuer, subject, name, operator, created_at, signed_in_at) values ($1, 'provider', 'olga', 'Olga', true, now(), now())")
         .bind(person)
         .execute(&mut owner)
