@@ -144,3 +144,19 @@ impl Counts {
         }
     }
 }
+/// How long a first sync of so many users takes: 0.01 to 0.08 minutes for each (default numbers of the requirements).
+#[must_use]
+pub fn first_sync_takes(users: u32) -> (time::Duration, time::Duration) {
+    (time::Duration::milliseconds(600) * users, time::Duration::milliseconds(4_800) * users)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e33_a_first_sync_of_a_thousand_users_takes_ten_to_eighty_minutes() {
+        let (least, most) = first_sync_takes(1000);
+        assert_eq!((least, most), (time::Duration::minutes(10), time::Duration::minutes(80)));
+    }
+}

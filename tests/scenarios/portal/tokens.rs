@@ -104,6 +104,13 @@ async fn b21_tokens_that_ended_were_revoked_or_are_of_elsewhere_are_refused() ->
     let revoke = Page { text: format!("<form{}", rest.split("</form>").next().unwrap_or_default()), ..page };
     adam.send(&revoke, &[]).await?.says(">Revoked</span>")?;
     assert_eq!(get(&world, me, &long, None).await?, refused(), "revoked");
+    // long not seen at the issuer, which knows who has left
+    let seen = "update admin.people set signed_in_at = signed_in_at - $1 * interval '31 days' where name like 'adam%'";
+    let last = token(&world, &mut adam, "1").await?;
+    for (away, expected) in [(1, refused()), (-1, fine())] {
+        sqlx::query(seen).bind(away).execute(&world.tester.admin).await?;
+        assert_eq!(get(&world, me, &last, None).await?, expected, "{away}");
+    }
     // shut out
     let last = token(&world, &mut adam, "1").await?;
     assert_eq!(get(&world, me, &last, None).await?, fine());
@@ -111,7 +118,7 @@ async fn b21_tokens_that_ended_were_revoked_or_are_of_elsewhere_are_refused() ->
     sqlx::query(shut).execute(&world.tester.admin).await?;
     assert_eq!(get(&world, me, &last, None).await?, refused(), "shut out");
     let audited = world.audited(Uuid::nil()).await?;
-    assert_eq!(audited.iter().filter(|act| *act == "own_tokens allowed").count(), 4, "{audited:?}");
+    assert_eq!(audited.iter().filter(|act| *act == "own_tokens allowed").count(), 5, "{audited:?}");
     world.tester.finish().await
 }
 

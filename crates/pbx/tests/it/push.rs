@@ -183,7 +183,7 @@ fn a_profile_replaces_the_stored_one_as_a_whole() {
 }
 
 #[test]
-fn bad_json_is_refused_by_its_kind() {
+fn b9_b33_bad_json_and_names_too_long_are_refused_by_their_kind() {
     let deep = "[".repeat(10_000);
     let deep_member = format!("{{\"follow_me\":{deep}");
     let long = format!("{{\"display_name\":\"{}\"}}", "x".repeat(401));

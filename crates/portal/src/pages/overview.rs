@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use tandem_domain::account_state::{self, MenuEntry};
 use tandem_domain::authorization::AuthorizationState;
+use tandem_domain::job::first_sync_takes;
 use tandem_domain::roles::{Act, Roles};
 use tandem_domain::window::Near;
 use tandem_store::portal::overview::{Overview, ShortJob};
@@ -92,6 +93,8 @@ pub(crate) struct Shown {
     pub(crate) issues: i64,
     pub(crate) landing: i64,
     pub(crate) held: bool,
+    /// How long a first sync takes, before there was one.
+    pub(crate) first: Option<String>,
     /// Stands for all of it.
     pub(crate) version: String,
 }
@@ -141,9 +144,19 @@ impl Shown {
             issues: row.facts.issues,
             landing: row.facts.landing,
             held: row.facts.held,
+            first: first(row),
             version: live::version(row),
         }
     }
+}
+
+fn first(row: &Overview) -> Option<String> {
+    let users = u32::try_from(row.mapped).ok().filter(|users| *users > 0)?;
+    let (least, most) = first_sync_takes(users);
+    let never = row.last.is_none() && row.landed == 0;
+    never.then(|| {
+        format!("A first sync of {users} users takes {} to {}.", view::span(least), view::span(most))
+    })
 }
 
 /// Auto Sync is never shown as on beside an authorization that does not work.

@@ -360,6 +360,25 @@ fn a5_whoever_may_not_sync_sees_why() {
 }
 
 #[test]
+fn b33_names_as_long_as_they_may_be_in_any_script_leave_pages_whole_and_small() {
+    // longer ones are refused where they come in
+    for text in ["\u{1f469}\u{200d}\u{1f4bb}".repeat(133), "e\u{301}\u{202e}\u{430}dmin ".repeat(40)] {
+        for (name, page) in pages(&text) {
+            assert!(page.trim_end().ends_with('>') && page.len() < 100_000, "{name}: {} bytes", page.len());
+        }
+    }
+}
+
+#[test]
+fn e33_before_the_first_sync_its_time_is_estimated_and_afterwards_no_more() {
+    let mut row = overview_row("x");
+    assert_eq!(overview::Shown::of(&row, None, NOW).first, None);
+    (row.last, row.landed, row.mapped) = (None, 0, 50);
+    let first = overview::Shown::of(&row, None, NOW).first.unwrap();
+    assert_eq!(first, "A first sync of 50 users takes 30 s to 4 min 0 s.");
+}
+
+#[test]
 fn auto_sync_is_never_on_beside_a_dead_authorization() {
     let shown = overview::Shown::of(&overview_row("x"), None, NOW);
     assert_eq!(shown.auto_sync, "waits for the authorization");

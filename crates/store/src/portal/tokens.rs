@@ -12,6 +12,8 @@ use crate::{StoreError, Tx};
 
 /// The longest life of a token.
 pub const LONGEST: Duration = Duration::days(90);
+/// A token rests while its person has not signed in for this long: what an issuer says of somebody is learned then.
+pub const AWAKE: Duration = Duration::days(30);
 /// The most tokens of one person that are kept, ended ones included.
 pub const MOST: i64 = 50;
 
@@ -26,10 +28,10 @@ statements! {
     /// Tokens of a person, newest first.
     LIST = "select token_id, name, created_at, expires_at, used_at, revoked_at from admin.tokens
              where person_id = $1 order by created_at desc, token_id desc";
-    /// Whose a token is that counts, who is not shut out.
+    /// Whose a token is that counts, who has signed in lately and is not shut out.
     FIND = "select t.token_id, t.used_at, p.person_id, p.tenant_id, p.oid, p.name, p.operator
               from admin.tokens t join admin.people p using (person_id)
-             where t.token_hash = $1 and t.expires_at > $2 and t.revoked_at is null and p.disabled_at is null";
+             where t.token_hash = $1 and t.expires_at > $2 and t.revoked_at is null and p.disabled_at is null and p.signed_in_at > $3";
     /// It was used.
     TOUCH = "update admin.tokens set used_at = $2 where token_id = $1";
     /// Ends a token of a person.
@@ -126,7 +128,7 @@ pub struct Bearer {
 /// [`StoreError`].
 pub async fn find(tx: &mut Tx, hash: &SecretHash, now: OffsetDateTime) -> Result<Option<Bearer>, StoreError> {
     let failed = tx.failed();
-    let query = sqlx::query(FIND).bind(hash.as_slice()).bind(now);
+    let query = sqlx::query(FIND).bind(hash.as_slice()).bind(now).bind(now - AWAKE);
     let Some(row) = query.fetch_optional(&mut **tx).await.map_err(failed)? else { return Ok(None) };
     let tenant: Option<Uuid> = row.get("tenant_id");
     Ok(Some(Bearer {
