@@ -3,9 +3,9 @@
 use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
 use tandem_consent::{NewLink, make_link_in};
-use tandem_domain::Profile;
 use tandem_domain::policy::PolicyRule;
 use tandem_domain::roles::{Act, Role};
+use tandem_domain::{AccountId, Profile};
 use tandem_store::admin::provider::removed;
 use tandem_store::admin::save::put_rules;
 use tandem_store::change::{ChangeKind, NewChange};
@@ -186,24 +186,8 @@ pub(crate) async fn save(
     if new.rules != old.rules {
         put_rules(&mut tx, account, &new.rules).await?;
     }
-    let map = |side: Vec<&(&'static str, Value)>| -> Map<String, Value> {
-        side.into_iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-    };
-    let change = NewChange {
-        account,
-        user: None,
-        kind: ChangeKind::Settings,
-        fields: differs.iter().map(|(_, (name, _))| *name).collect(),
-        before: Some(map(differs.iter().map(|(old, _)| old).collect())),
-        after: Some(map(differs.iter().map(|(_, new)| new).collect())),
-        detected_at: now,
-        saved_at: Some(now),
-    };
-    let source = format!("portal {}", visitor.name);
-    for recorded in change::record(&mut tx, &source, &[change]).await? {
-        let told = app.announcer.changed(account, recorded.generation, &[], now, now);
-        outbox::put(&mut tx, &told.map_err(|_| Fault::Internal)?).await?;
-    }
+    let (before, after) = differs.iter().cloned().unzip();
+    record(app, &mut tx, account, &format!("portal {}", visitor.name), (before, after)).await?;
     let reason = inside.visit.as_deref().unwrap_or_default();
     for (act, names) in [
         (Act::SwitchNextGen, &["next_gen"][..]),
@@ -226,6 +210,38 @@ pub(crate) async fn save(
     let connect = if connects { Some(connect(&mut tx, inside).await?) } else { None };
     tx.commit().await?;
     Ok((Versioned { version: version(&new), settings: new }, connect))
+}
+
+/// Fields of settings with their values.
+pub(crate) type Fields = Vec<(&'static str, Value)>;
+
+/// Records a change of settings and announces it; before there were any, nothing stands before.
+pub(crate) async fn record(
+    app: &App,
+    tx: &mut Tx,
+    account: AccountId,
+    source: &str,
+    (before, after): (Fields, Fields),
+) -> Result<(), Fault> {
+    let now = app.clock.now();
+    let map = |fields: Fields| -> Map<String, Value> {
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    };
+    let change = NewChange {
+        account,
+        user: None,
+        kind: ChangeKind::Settings,
+        fields: after.iter().map(|(name, _)| *name).collect(),
+        before: (!before.is_empty()).then(|| map(before)),
+        after: Some(map(after)),
+        detected_at: now,
+        saved_at: Some(now),
+    };
+    for recorded in change::record(tx, source, &[change]).await? {
+        let told = app.announcer.changed(account, recorded.generation, &[], now, now)?;
+        outbox::put(tx, &told).await?;
+    }
+    Ok(())
 }
 
 /// Makes the link to the pages on which the Global Admin consents.

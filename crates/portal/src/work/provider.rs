@@ -1,21 +1,21 @@
 //! What the provider's operators do to accounts: making one, licences, its PBX, inviting its Global Admin, removing the
 //! integration. Each has a reason, is recorded, and works with a login that customers' requests never use.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tandem_domain::AccountId;
 use tandem_domain::reminder::Calendar;
 use tandem_domain::roles::Act;
 use tandem_store::admin::accounts::{self, Account, Settings};
 use tandem_store::admin::provider::{self, Details, Invitation};
 use tandem_store::admin::save;
-use tandem_store::change::{ChangeKind, NewChange};
 use tandem_store::portal::audit;
-use tandem_store::{StoreError, Tx, change, outbox, vault};
+use tandem_store::{StoreError, Tx, vault};
 use uuid::Uuid;
 
 use crate::extract::is_line;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor, of};
+use crate::saving::{self, Fields};
 use crate::{App, acts};
 
 /// The kind of a secret that is the account's own app.
@@ -110,35 +110,15 @@ pub(crate) async fn create(app: &App, visitor: &Visitor, new: &New, reason: &str
     Ok(())
 }
 
-type Fields = Vec<(&'static str, Value)>;
-
-/// Records a change of settings and announces it.
+/// Records what an operator changed.
 async fn record(
     app: &App,
     visitor: &Visitor,
     tx: &mut Tx,
     account: AccountId,
-    (before, after): (Fields, Fields),
+    sides: (Fields, Fields),
 ) -> Result<(), Fault> {
-    let now = app.clock.now();
-    let map = |fields: &Fields| -> Map<String, Value> {
-        fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-    };
-    let change = NewChange {
-        account,
-        user: None,
-        kind: ChangeKind::Settings,
-        fields: after.iter().map(|(name, _)| *name).collect(),
-        before: (!before.is_empty()).then(|| map(&before)),
-        after: Some(map(&after)),
-        detected_at: now,
-        saved_at: Some(now),
-    };
-    for recorded in change::record(tx, &format!("operator {}", visitor.name), &[change]).await? {
-        let told = app.announcer.changed(account, recorded.generation, &[], now, now)?;
-        outbox::put(tx, &told).await?;
-    }
-    Ok(())
+    saving::record(app, tx, account, &format!("operator {}", visitor.name), sides).await
 }
 
 fn licence_count(count: i32) -> Result<i32, Fault> {
@@ -236,8 +216,8 @@ pub(crate) async fn bind(
 }
 
 /// Removes the integration: nothing writes to the tenant any more, a job that runs stops before its next write, no
-/// customer brings it back, and
-/// what was recorded stays. The tenant is let go where nothing of ours stands in it, or may come to stand there.
+/// customer brings it back, and what was recorded stays. The tenant is let go where nothing of ours stands in it, or may
+/// come to stand there.
 pub(crate) async fn remove(app: &App, inside: &InAccount, typed: &str, reason: &str) -> Result<(), Fault> {
     let reason = acts::reason(reason)?;
     if typed.trim() != inside.account.name {
