@@ -57,6 +57,16 @@ struct PostHeaders {
     mark: Option<String>,
 }
 
+/// The header of what is sent but is no request of its own.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes what the guard reads")]
+struct MarkHeader {
+    /// As `GET /api/v1/me` gives it
+    #[param(rename = "X-CSRF-Token")]
+    mark: String,
+}
+
 /// How a decision about a job may be refused.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it describes what `Fault` answers")]

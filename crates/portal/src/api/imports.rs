@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
+use super::{MarkHeader, Problem};
 use crate::App;
 use crate::extract::id;
 use crate::fault::Fault;
@@ -39,7 +39,7 @@ pub(crate) struct Uploaded {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/imports", tag = "users",
     request_body(content = String, content_type = "text/csv", description = "The first row names the columns: `pbx_user`, `microsoft_user` (sign-in name or object id; empty unassigns) and, where wanted, `service` and `number`; others of an export are not looked at. 4 MB and 20000 rows at most"),
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 201, description = "Kept for an hour; nothing is saved", body = Uploaded),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json"),
@@ -169,7 +169,7 @@ pub(crate) struct Confirmed {
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/imports/{import}", tag = "users", request_body = Confirm,
     params(("account" = String, Path, description = "Short name of the account"), ("import" = Uuid, Path, description = "As the upload gave it"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 200, description = "All of it is saved, now or before", body = Confirmed),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),

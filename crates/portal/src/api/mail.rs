@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{PostHeaders, Problem};
+use super::{MarkHeader, PostHeaders, Problem};
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::InAccount;
@@ -135,7 +135,7 @@ pub(crate) struct NewCalendar {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/calendar", tag = "mail",
     description = "Needs no `Idempotency-Key`: it replaces both, and the same again changes nothing.", request_body = NewCalendar,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 204, description = "Saved"),
     (status = 400, description = "There is no such time zone or hour", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
@@ -165,7 +165,7 @@ pub(crate) struct NewRecipient {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/recipients", tag = "mail",
     description = "Needs no `Idempotency-Key`: an account has an address once.", request_body = NewRecipient,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 204, description = "Saved"),
     (status = 400, description = "The address cannot be used", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
@@ -191,7 +191,7 @@ pub(crate) struct GoneRecipient {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/mail/recipients/remove", tag = "mail",
     description = "Needs no `Idempotency-Key`: an address that is gone is refused.", request_body = GoneRecipient,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 204, description = "Removed"),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 
-use super::{PostHeaders, Problem, body};
+use super::{MarkHeader, PostHeaders, Problem, body};
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor};
@@ -37,7 +37,7 @@ pub(crate) async fn account(
 
 #[utoipa::path(post, path = "/api/v1/fleet/pause", tag = "pauses",
     description = "Takes no `Idempotency-Key`: look at the fleet before you send it again, somebody may have lifted the pause.", request_body = Wish,
-    params(("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(MarkHeader), responses(
     (status = 204, description = "The fleet is paused, or is no more; the same again changes the end alone"),
     (status = 400, description = "The body cannot be read, or there is no reason", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not an operator", body = Problem, content_type = "application/problem+json")))]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
+use super::{MarkHeader, Problem};
 use crate::App;
 use crate::extract::Query;
 use crate::fault::Fault;
@@ -111,7 +111,7 @@ pub(crate) struct Accepted {
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/proposals", tag = "users", request_body = Accept,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 200, description = "All of them are mapped, as Voice", body = Accepted),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),

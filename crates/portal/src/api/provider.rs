@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Problem;
+use super::{MarkHeader, Problem};
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::{InAccount, Visitor};
@@ -42,7 +42,7 @@ pub(crate) struct Made {
 
 #[utoipa::path(post, path = "/api/v1/accounts", tag = "provider",
     description = "Needs no `Idempotency-Key`: there is one account of a short name, and sent again it is refused.", request_body = NewAccount,
-    params(("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+    params(MarkHeader), responses(
     (status = 201, description = "Made", body = Made),
     (status = 400, description = "Something cannot be so", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may", body = Problem, content_type = "application/problem+json"),
@@ -125,7 +125,7 @@ pub(crate) struct NewLicences {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/licences", tag = "provider",
     description = "Needs no `Idempotency-Key`: it says how many there shall be, and the same again changes nothing.", request_body = NewLicences,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 204, description = "Saved"),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
@@ -155,7 +155,7 @@ pub(crate) struct NewSource {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/source", tag = "provider",
     description = "Needs no `Idempotency-Key`: it says what shall be bound, and the same again changes nothing.", request_body = NewSource,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 204, description = "Saved"),
     (status = 400, description = "The body cannot be read, or there is no such source", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),
@@ -197,7 +197,7 @@ pub(crate) struct Invitation {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/invitation", tag = "provider",
     description = "Takes no `Idempotency-Key`: a link is kept nowhere and cannot be given twice. Sent again it is a new invitation, which closes the one before.", request_body = NewInvitation,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 201, description = "A link for 48 hours; invitations before are closed", body = Invitation),
     (status = 202, description = "It goes out by mail, with a link for 48 hours from then; invitations before are closed", body = Invitation),
     (status = 400, description = "The body cannot be read, names no tenant, or asks for mail where none is sent", body = Problem, content_type = "application/problem+json"),
@@ -234,7 +234,7 @@ pub(crate) struct Removal {
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/administration/removal", tag = "provider",
     description = "Needs no `Idempotency-Key`: what is removed stays removed.", request_body = Removal,
     params(("account" = String, Path, description = "Short name of the account"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 204, description = "Nothing writes to the tenant any more"),
     (status = 400, description = "The body cannot be read, or does not name the account", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Only operators may, after giving a reason", body = Problem, content_type = "application/problem+json"),

@@ -13,7 +13,7 @@ use tandem_domain::policy::PolicyRule;
 use tandem_store::portal::settings::AccountSettings;
 use utoipa::ToSchema;
 
-use super::Problem;
+use super::{MarkHeader, Problem};
 use crate::App;
 use crate::fault::Fault;
 use crate::guard::InAccount;
@@ -99,7 +99,7 @@ pub(crate) async fn read(State(app): State<Arc<App>>, inside: InAccount) -> Resu
 #[utoipa::path(put, path = "/api/v1/accounts/{account}/settings", tag = "settings", request_body = NewSettings,
     params(("account" = String, Path, description = "Short name of the account"),
         ("If-Match" = String, Header, description = "The `ETag` of the settings that were read"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 200, description = "Saved; `ETag` is the new version", body = Settings),
     (status = 400, description = "Something cannot be saved so", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),

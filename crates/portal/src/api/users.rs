@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::syncs::{Asked as SyncAsked, NewSync};
-use super::{PostHeaders, Problem};
+use super::{MarkHeader, PostHeaders, Problem};
 use crate::App;
 use crate::extract::Query;
 use crate::fault::Fault;
@@ -211,7 +211,7 @@ pub(crate) struct Saved {
 #[utoipa::path(put, path = "/api/v1/accounts/{account}/users/{user}/mapping", tag = "users", request_body = NewMapping,
     params(("account" = String, Path, description = "Short name of the account"), ("user" = String, Path, description = "Key of the PBX user"),
         ("If-Match" = String, Header, description = "The ETag of the user that the save is made from"),
-        ("X-CSRF-Token" = String, Header, description = "As `GET /api/v1/me` gives it")), responses(
+        MarkHeader), responses(
     (status = 200, description = "Saved; the ETag names the new mapping", body = Saved),
     (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
