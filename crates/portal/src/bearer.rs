@@ -7,7 +7,7 @@
 use axum::http::{HeaderMap, header};
 use secrecy::SecretString;
 use tandem_consent::Secret;
-use tandem_store::portal::{pause, tokens};
+use tandem_store::portal::tokens;
 use time::{Duration, OffsetDateTime};
 
 use crate::App;
@@ -54,7 +54,6 @@ pub(crate) async fn visitor(app: &App, headers: &HeaderMap, now: OffsetDateTime)
     let hash = secret.hash();
     let mut tx = app.store.begin("portal.bearer").await?;
     let found = tokens::find(&mut tx, &hash, now).await?.ok_or(Fault::TokenRefused)?;
-    let paused = pause::fleet(&mut tx, now).await?;
     if found.used_at.is_none_or(|used| used + TOUCH < now) {
         tokens::touch(&mut tx, found.token, now).await?;
         tx.commit().await?;
@@ -67,7 +66,7 @@ pub(crate) async fn visitor(app: &App, headers: &HeaderMap, now: OffsetDateTime)
         global_admin: false,
         by: By::Token { reason: reason(headers)? },
         mark: String::new(),
-        paused,
+        paused: None,
     })
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Visitor {
     pub(crate) by: By,
     /// What forms of this session show.
     pub(crate) mark: String,
-    /// The pause of the fleet, while it lasts.
+    /// The pause of the fleet, while it lasts; pages alone show it, and a token opens none.
     pub(crate) paused: Option<Pause>,
 }
 

@@ -9,7 +9,7 @@ use tandem_domain::roles::Act;
 use tandem_domain::{AccountId, replay};
 use tandem_store::bulk::{self, Bulk, BulkAccount, Count, Made, NewBulk};
 use tandem_store::fleet_jobs;
-use tandem_store::portal::audit;
+use tandem_store::portal::{audit, pause};
 use time::Duration;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -141,7 +141,7 @@ pub(crate) async fn make(app: &App, visitor: &Visitor, new: &New<'_>) -> Result<
         return made(before, id);
     }
     // every account would be refused
-    if let Some(pause) = &visitor.paused {
+    if let Some(pause) = pause::fleet(&mut tx, now).await? {
         return Err(Fault::Paused(pause.to_string()));
     }
     let draft = draft(app, new.over).await?;
