@@ -36,6 +36,7 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     fleet.seed_profiles(&stage.owner).await?;
     let (clock, ids) = (Clock::system(), Ids::random());
     let (job, person) = (ids.v7(&clock), ids.v7(&clock));
+    tandem_store::log::make_months(&stage.store(Login::SyncLog)).await?;
     furnish(&stage, &fleet, job, person).await?;
     stage.settle().await?;
     let secret = Secret::new()?;
