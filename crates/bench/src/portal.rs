@@ -1,8 +1,9 @@
-//! Pages of an account with 10,000 users: how long the server takes, and how large they are.
+//! Pages of an account with 10,000 users: how long the server takes, and how large they are. A second account of that
+//! size has no mapping yet.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tandem_consent::Secret;
 use tandem_debouncer::DebouncerSettings;
 use tandem_portal::{ClaimRules, Parts, PortalSettings, Windows};
@@ -31,7 +32,7 @@ pub(crate) struct Run {
 /// Asks for every page in turn, as an Admin of the account, over loopback.
 pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let stage = servers.stage().await?;
-    let fleet = Fleet::new(1, USERS);
+    let fleet = Fleet::new(2, USERS);
     fleet.seed(&stage.owner).await?;
     fleet.seed_profiles(&stage.owner).await?;
     let (clock, ids) = (Clock::system(), Ids::random());
@@ -76,10 +77,13 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
         "accounts/a0/live".to_owned(),
         "accounts/a0/users".to_owned(),
         "accounts/a0/users?search=9876".to_owned(),
+        "accounts/a0/users?search=nobody".to_owned(),
         "accounts/a0/users?unmapped=yes".to_owned(),
         format!("accounts/a0/users/{user}"),
         format!("accounts/a0/users/{user}/mapping"),
         "accounts/a0/proposals".to_owned(),
+        "accounts/a1/proposals".to_owned(),
+        "accounts/a1/users?unmapped=yes".to_owned(),
         "accounts/a0/jobs".to_owned(),
         format!("accounts/a0/jobs/{job}"),
         "accounts/a0/settings".to_owned(),
@@ -120,14 +124,21 @@ async fn ask(url: &Url, secret: &Secret) -> Result<(Vec<f64>, f64)> {
 /// What an account of this size has besides users: somebody who looks, the tenant's users, what stands in Teams, and a
 /// year of syncs, the newest of which has a thousand steps.
 async fn furnish(stage: &Stage, fleet: &Fleet, job: Uuid, person: Uuid) -> Result<()> {
-    let account = fleet.accounts.first().context("an account")?.0;
+    let [account, fresh] = fleet.accounts[..] else { bail!("two accounts") };
     let owner = &stage.owner;
+    for statement in [
+        "delete from admin.mappings where account_id = $1",
+        "insert into sync.microsoft_users (account_id, microsoft_user, upn, kind, phone_plan, account_enabled, discovery_id)
+         select $1, gen_random_uuid(), profile ->> 'email', 'user', 'enabled', true, $1 from pbx.profiles where account_id = $1",
+    ] {
+        sqlx::query(statement).bind(fresh.0).execute(owner).await?;
+    }
     for (statement, id) in [
         (
             "with p as (insert into admin.people (person_id, issuer, subject, name, created_at)
                         values ($2, 'provider', 'bench', 'bench', now() - interval '1 hour') returning person_id)
              insert into admin.memberships (account_id, person_id, role, source, granted_by)
-             select $1, person_id, 'account_admin', 'claims', 'bench' from p",
+             select account_id, person_id, 'account_admin', 'claims', 'bench' from p, admin.accounts where $1::uuid is not null",
             person,
         ),
         (
@@ -155,7 +166,7 @@ async fn furnish(stage: &Stage, fleet: &Fleet, job: Uuid, person: Uuid) -> Resul
             job,
         ),
     ] {
-        sqlx::query(statement).bind(account).bind(id).execute(owner).await?;
+        sqlx::query(statement).bind(account.0).bind(id).execute(owner).await?;
     }
     Ok(())
 }

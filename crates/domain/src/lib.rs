@@ -20,6 +20,7 @@ pub mod permission;
 pub mod plan;
 pub mod policy;
 pub mod profile;
+pub mod proposal;
 pub mod quarantine;
 pub mod reminder;
 pub mod replay;

@@ -21,8 +21,8 @@ use tandem_store::log_read::{self, JobFilter, JobRow, StepFilter, StepRow};
 use tandem_store::portal::changes::{self, Change};
 use tandem_store::portal::charts;
 use tandem_store::portal::idempotency::{self, Key};
+use tandem_store::portal::names::{self, Names};
 use tandem_store::portal::overview::{self, Overview};
-use tandem_store::portal::users::Names;
 use tandem_store::portal::{audit, fleet as stored_fleet, people, users as stored_users};
 use tandem_store::{Tx, admin};
 use time::{Duration, OffsetDateTime};
@@ -167,7 +167,7 @@ pub(crate) async fn carried(app: &App, inside: &InAccount, job: &JobRow) -> Resu
 /// What the named users of the account are called.
 pub(crate) async fn names(app: &App, inside: &InAccount, users: &[&str]) -> Result<Names, Fault> {
     let mut tx = app.store.begin_for("portal.names", inside.id()).await?;
-    Ok(stored_users::names(&mut tx, inside.id(), users).await?)
+    Ok(names::names(&mut tx, inside.id(), users).await?)
 }
 
 /// What a sync with the stored authorization is asked for.

@@ -115,6 +115,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         portal::overview::STATEMENTS,
         portal::pause::STATEMENTS,
         portal::people::STATEMENTS,
+        portal::proposals::STATEMENTS,
         portal::sessions::STATEMENTS,
         portal::users::STATEMENTS,
         portal::settings::STATEMENTS,

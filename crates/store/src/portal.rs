@@ -12,6 +12,7 @@ pub mod names;
 pub mod overview;
 pub mod pause;
 pub mod people;
+pub mod proposals;
 pub mod sessions;
 pub mod settings;
 pub mod tokens;

@@ -210,3 +210,38 @@ async fn proposals_by_address_are_accepted_singly_or_all_or_none() -> Result<()>
     world.tester.abandon().await;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proposals_of_more_than_a_page_are_accepted_by_page_or_all_at_once() -> Result<()> {
+    let world = World::start().await?;
+    world.start_with(&[], 100).await?;
+    sqlx::query(
+        "with people as (select i, 'new' || i || '@a.example' as address from generate_series(100, 219) i),
+              profiles as (insert into pbx.profiles (account_id, pbx_user_id, source, profile, digest)
+                           select $1, 'new-' || i, 'pbx', json_build_object('email', address, 'enabled', true), 0 from people)
+         insert into sync.microsoft_users (account_id, microsoft_user, upn, kind, phone_plan, account_enabled, discovery_id)
+         select $1, gen_random_uuid(), upper(address), 'user', 'enabled', true, $1 from people",
+    )
+    .bind(world.first.id.0)
+    .execute(&world.tester.admin)
+    .await?;
+    let mut browser = world.sign_in("adam").await?;
+    let proposals = world.page("/accounts/account1/proposals");
+    let page = browser.go(&proposals).await?;
+    page.says("Accept these 50 as Voice")?;
+    page.says("Accept all 120 as Voice")?;
+    let mark = mark(&page)?;
+    let versions = page.text.split("name=\"version\" value=\"").skip(1);
+    let versions: Vec<&str> = versions.filter_map(|rest| rest.split('"').next()).take(2).collect();
+    let [these, all] = versions[..] else { anyhow::bail!("two versions: {versions:?}") };
+    let refused = browser.once(Method::POST, &proposals, &[("mark", &mark), ("version", all)]).await?;
+    assert_eq!(refused.code()?, "no_licence_free");
+    assert_eq!(mappings(&world).await?.len(), 0);
+    assert!(saved(&browser.once(Method::POST, &proposals, &[("mark", &mark), ("version", these)]).await?));
+    assert_eq!(mappings(&world).await?.len(), 50);
+    world.start_with(&[], 120).await?;
+    assert!(saved(&browser.once(Method::POST, &proposals, &[("mark", &mark), ("version", all)]).await?));
+    assert_eq!(mappings(&world).await?.len(), 120);
+    world.tester.abandon().await;
+    Ok(())
+}

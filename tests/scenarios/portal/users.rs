@@ -16,12 +16,15 @@ async fn the_list_of_users_has_pages_a_search_and_filters_in_the_address() -> Re
     world.listed(1, None).await?;
     sqlx::query(
         "insert into pbx.profiles (account_id, pbx_user_id, source, profile, digest)
-         select $1, 'more-' || i, 'pbx', json_build_object('display_name', 'Person 100%' || i, 'did_numbers', array['+1212555' || i], 'enabled', true), 0
+         select $1, 'more-' || i, 'pbx', json_build_object('display_name', 'Person \"100%' || i || '\" ÉVA\\', 'did_numbers', array['+1212555' || i], 'enabled', true), 0
            from generate_series(1000, 1069) i",
     )
     .bind(world.first.id.0)
     .execute(&world.tester.admin)
     .await?;
+    sqlx::query("update sync.microsoft_users set display_name = 'Microsoft Name'")
+        .execute(&world.tester.admin)
+        .await?;
     let mut browser = world.sign_in("adam").await?;
     let users = world.page("/accounts/account1/users");
     let page = browser.go(&users).await?;
@@ -36,6 +39,9 @@ async fn the_list_of_users_has_pages_a_search_and_filters_in_the_address() -> Re
         ("search=person", 50),
         ("search=100%251069", 1),
         ("search=100_1069", 0),
+        ("search=%22100%251069%22+%C3%A9va%5C", 1),
+        ("search=display_name", 0),
+        ("search=MORE-1069", 1),
         ("search=%2B12125551003", 1),
         ("search=user1%40", 1),
         ("unmapped=yes&after=more-1060", 9),
@@ -59,6 +65,10 @@ async fn the_list_of_users_has_pages_a_search_and_filters_in_the_address() -> Re
         assert!(page.status.is_success(), "{path}: {}", page.status);
         assert!(!page.text.contains(&world.first.oid(1).to_string()), "{path}");
     }
+    let mut by_name = users.clone();
+    by_name.set_query(Some("search=microsoft+name"));
+    assert_eq!(listed(&browser.go(&by_name).await?), 1);
+    assert_eq!(listed(&connie.go(&by_name).await?), 0, "nor finds it by searching");
     for missing in ["/accounts/account1/users/nobody", "/accounts/account1/users/a%00b"] {
         assert_eq!(browser.go(&world.page(missing)).await?.status, 404, "{missing}");
     }

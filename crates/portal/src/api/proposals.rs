@@ -78,6 +78,10 @@ pub(crate) struct Proposals {
     proposals: Vec<Proposal>,
     /// Names exactly these proposals.
     version: String,
+    /// How many proposals there are.
+    total: usize,
+    /// Names exactly all of them.
+    version_of_all: String,
 }
 
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/proposals", tag = "users",
@@ -86,20 +90,21 @@ pub(crate) struct Proposals {
     (status = 403, description = "The role does not cover it", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "No such account, or none of this person's", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(State(app): State<Arc<App>>, inside: InAccount) -> Result<Json<Proposals>, Fault> {
-    let (found, version) = work::proposals(&app, &inside).await?;
-    let one = |one: tandem_store::portal::users::Proposal| Proposal {
+    let found = work::proposals(&app, &inside).await?;
+    let one = |one: tandem_store::portal::proposals::Proposal| Proposal {
         pbx_user_id: one.user.to_string(),
         microsoft_user: one.microsoft_user.0,
         upn: one.upn,
     };
-    Ok(Json(Proposals { proposals: found.into_iter().map(one).collect(), version }))
+    let work::Proposals { page, version, total, version_of_all } = found;
+    Ok(Json(Proposals { proposals: page.into_iter().map(one).collect(), version, total, version_of_all }))
 }
 
 /// The proposals to accept.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Accept {
-    /// The `version` of the proposals that were seen.
+    /// The `version` of the proposals that were seen, or the `version_of_all`.
     version: String,
 }
 

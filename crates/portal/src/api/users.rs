@@ -151,7 +151,7 @@ pub(crate) async fn list(
     inside: InAccount,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Users>, Fault> {
-    let found = work::list(&app, &inside, &asked.filter()?, &asked.after).await?;
+    let found = work::list(&app, &inside, asked.filter()?, &asked.after).await?;
     let users = found.rows.iter().map(User::from).collect();
     Ok(Json(Users { users, next: found.next.map(|after| after.to_string()) }))
 }

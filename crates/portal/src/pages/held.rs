@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tandem_domain::guard::HELD_DAYS;
 use tandem_domain::roles::{Act, Roles};
 use tandem_store::held::Held;
-use tandem_store::portal::users::Names;
+use tandem_store::portal::names::Names;
 use time::Duration;
 
 use super::plan::{self, PlanStep};

@@ -13,7 +13,7 @@ use tandem_domain::{JobId, PbxUserId};
 use tandem_store::log_read::{JobRow, StepRow};
 use tandem_store::log_text;
 use tandem_store::portal::changes::Change;
-use tandem_store::portal::users::Names;
+use tandem_store::portal::names::Names;
 use time::OffsetDateTime;
 
 use super::jobs::Row;

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use tandem_domain::ObjectId;
 use tandem_domain::policy::Service;
 use tandem_store::microsoft_users::MicrosoftUser;
-use tandem_store::portal::users::{Proposal, UserRow};
+use tandem_store::portal::proposals::Proposal;
+use tandem_store::portal::users::UserRow;
 use uuid::Uuid;
 
 use super::users::{Row, microsoft};
@@ -152,8 +153,9 @@ pub(crate) struct ProposalsPage {
     pub(crate) layout: Layout,
     pub(crate) name: String,
     pub(crate) rows: Vec<Proposed>,
-    /// Names exactly these proposals.
     pub(crate) version: String,
+    pub(crate) total: usize,
+    pub(crate) version_of_all: String,
 }
 
 /// A mapping that suggests itself.
@@ -183,12 +185,14 @@ pub(crate) async fn proposals(
     nonce: Nonce,
     inside: InAccount,
 ) -> Result<Response, Fault> {
-    let (found, version) = work::proposals(&app, &inside).await?;
+    let found = work::proposals(&app, &inside).await?;
     html(&ProposalsPage {
         layout: Layout::inside(&nonce, &inside, "users"),
         name: inside.account.name.clone(),
-        rows: found.iter().map(Proposed::of).collect(),
-        version,
+        rows: found.page.iter().map(Proposed::of).collect(),
+        version: found.version,
+        total: found.total,
+        version_of_all: found.version_of_all,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Plans and held removals as lines of a table.
 
 use tandem_domain::plan::{Plan, Step, Verdict};
-use tandem_store::portal::users::Names;
+use tandem_store::portal::names::Names;
 
 use crate::view;
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::Act;
 use tandem_store::admin::requests::Answer;
-use tandem_store::portal::users::Names;
+use tandem_store::portal::names::Names;
 use tandem_store::previews::Preview;
 use uuid::Uuid;
 

@@ -12,7 +12,8 @@ use tandem_domain::{NumberError, ObjectId, PbxUserId, Profile};
 use tandem_store::admin::accounts::Mapping;
 use tandem_store::microsoft_users::MicrosoftUser;
 use tandem_store::portal::explain::Stands;
-use tandem_store::portal::users::{Proposal, UserRow, Wait};
+use tandem_store::portal::proposals::Proposal;
+use tandem_store::portal::users::{UserRow, Wait};
 use uuid::Uuid;
 
 use super::samples::{NOW, job_row, layout};
@@ -136,13 +137,14 @@ pub(super) fn pages(text: &str) -> Vec<(&'static str, String)> {
         extension: Some(text.to_owned()),
         microsoft_user: OID,
         upn: text.to_owned(),
-        microsoft_name: None,
     };
     let proposals = |rows: &[Proposal]| mapping::ProposalsPage {
         layout: layout(text),
         name: "alpha".to_owned(),
         rows: rows.iter().map(mapping::Proposed::of).collect(),
         version: "version".to_owned(),
+        total: rows.len() * 2,
+        version_of_all: "version".to_owned(),
     };
     let import = |stands: imports::Shown| imports::PreviewPage {
         layout: layout(text),

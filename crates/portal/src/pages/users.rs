@@ -132,7 +132,7 @@ impl Asked {
         if self.after.len() > 400 || self.after.chars().any(char::is_control) {
             return Err(Fault::BadInput("after", "is the key of a user"));
         }
-        Ok(Filter { unmapped, search: work::searched(&self.search)? })
+        Ok(Filter { unmapped, search: work::searched(&self.search)?, ..Filter::default() })
     }
 
     fn address(&self, name: &str, after: &str) -> String {
@@ -151,7 +151,7 @@ pub(crate) async fn page(
     inside: InAccount,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Fault> {
-    let found = work::list(&app, &inside, &asked.filter()?, &asked.after).await?;
+    let found = work::list(&app, &inside, asked.filter()?, &asked.after).await?;
     let now = app.clock.now();
     let name = inside.account.name.clone();
     html(&UsersPage {

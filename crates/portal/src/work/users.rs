@@ -11,7 +11,8 @@ use tandem_store::log_read::{self, JobRow};
 use tandem_store::microsoft_users::{self, MicrosoftUser};
 use tandem_store::portal::audit;
 use tandem_store::portal::explain::{self, Stands};
-use tandem_store::portal::users::{self, Filter, Licences, Proposal, UserRow};
+use tandem_store::portal::proposals::{self, Proposal};
+use tandem_store::portal::users::{self, Filter, Licences, UserRow};
 use tandem_store::{Tx, change, outbox, wanted};
 
 use super::{PAGE, Page};
@@ -22,6 +23,9 @@ use crate::guard::{InAccount, of};
 
 /// Jobs that are shown of a user.
 const JOBS: i64 = 3;
+
+/// Proposals of a page.
+const PROPOSALS: usize = 50;
 
 /// A key of a PBX user out of an address.
 pub(crate) fn key(text: &str) -> Result<PbxUserId, Fault> {
@@ -61,11 +65,13 @@ pub(super) fn seen(inside: &InAccount, row: UserRow) -> UserRow {
 pub(crate) async fn list(
     app: &App,
     inside: &InAccount,
-    filter: &Filter,
+    filter: Filter,
     after: &str,
 ) -> Result<Page<UserRow, PbxUserId>, Fault> {
+    // whom somebody is mapped to is not to be found out by searching either
+    let filter = Filter { microsoft: inside.roles.sees(Field::Mapping), ..filter };
     let mut tx = app.store.begin_for("portal.users", inside.id()).await?;
-    let rows = users::list(&mut tx, inside.id(), filter, after, PAGE + 1).await?;
+    let rows = users::list(&mut tx, inside.id(), &filter, after, PAGE + 1).await?;
     let rows = rows.into_iter().map(|row| seen(inside, row)).collect();
     Ok(Page::cut(rows, PAGE, |row: &UserRow| row.user.clone()))
 }
@@ -213,12 +219,25 @@ pub(super) async fn put(app: &App, inside: &InAccount, tx: &mut Tx, saves: &[Sav
     Ok(())
 }
 
-/// Mappings that suggest themselves, one page at most, and what names exactly these.
-pub(crate) async fn proposals(app: &App, inside: &InAccount) -> Result<(Vec<Proposal>, String), Fault> {
+/// Mappings that suggest themselves.
+#[derive(Debug)]
+pub(crate) struct Proposals {
+    /// The first of them, one page at most.
+    pub(crate) page: Vec<Proposal>,
+    /// Names exactly those of the page.
+    pub(crate) version: String,
+    /// How many there are.
+    pub(crate) total: usize,
+    /// Names exactly all of them.
+    pub(crate) version_of_all: String,
+}
+
+pub(crate) async fn proposals(app: &App, inside: &InAccount) -> Result<Proposals, Fault> {
     let mut tx = app.store.begin_for("portal.proposals", inside.id()).await?;
-    let found = users::proposals(&mut tx, inside.id(), PAGE).await?;
-    let named = name_of(&found);
-    Ok((found, named))
+    let mut found = proposals::proposals(&mut tx, inside.id()).await?;
+    let (total, version_of_all) = (found.len(), name_of(&found));
+    found.truncate(PROPOSALS);
+    Ok(Proposals { version: name_of(&found), page: found, total, version_of_all })
 }
 
 fn name_of(proposals: &[Proposal]) -> String {
@@ -228,12 +247,15 @@ fn name_of(proposals: &[Proposal]) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Accepts all proposals of the page that somebody has seen, or none. Gives how many there were.
+/// Accepts the proposals that `from` names, those of the first page or all there are: every one or none. Gives how many.
 pub(crate) async fn accept(app: &App, inside: &InAccount, from: &str) -> Result<usize, Fault> {
     let account = inside.id();
     let mut tx = app.store.begin_for("portal.accept_proposals", account).await?;
     let licences = users::lock(&mut tx, account).await?;
-    let found = users::proposals(&mut tx, account, PAGE).await?;
+    let mut found = proposals::proposals(&mut tx, account).await?;
+    if from != name_of(&found) {
+        found.truncate(PROPOSALS);
+    }
     if from != name_of(&found) {
         return Err(Fault::Stale);
     }

@@ -2,8 +2,6 @@
 //!
 //! A user is listed while the PBX has it, while it is mapped, or while something of ours still stands for it in Teams.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -20,36 +18,70 @@ use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    /// Users by key behind another. A search looks at key, names, address, extension and numbers.
-    LIST = "with waiting as materialized (
+    /// Keys of users behind another, in order: those the PBX has, those with a mapping, those of whom something stands.
+    KEYS = "select u.pbx_user_id from (
+              (select p.pbx_user_id from pbx.profiles p
+                where p.account_id = $1 and p.pbx_user_id > $2 and p.deleted_at is null
+                  and not ($3 and exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = p.pbx_user_id))
+                order by p.pbx_user_id limit $4)
+              union
+              (select m.pbx_user_id from admin.mappings m where m.account_id = $1 and m.pbx_user_id > $2 and not $3
+                order by m.pbx_user_id limit $4)
+              union
+              (select x.pbx_user_id from sync.standing x
+                where x.account_id = $1 and x.pbx_user_id > $2
+                  and not ($3 and exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = x.pbx_user_id))
+                order by x.pbx_user_id limit $4)) u
+             order by u.pbx_user_id limit $4";
+    /// The same of those who hold a text in one of the fields that people know them by. A profile is read only where
+    /// its text holds what is searched for: reading ten thousand takes longer than a page may. A key that no profile
+    /// has is found as it is written, since looking away from case takes five times as long.
+    SEARCH = "select u.pbx_user_id from (
+                (select p.pbx_user_id from pbx.profiles p
+                  where p.account_id = $1 and p.pbx_user_id > $2
+                    and case when p.pbx_user_id || e'\\n' || p.profile ~* $6
+                             then concat_ws(e'\\n', p.pbx_user_id, p.profile ->> 'extension', p.profile ->> 'display_name',
+                                            p.profile ->> 'email', p.profile ->> 'did_numbers') ~* $5
+                        end
+                    and (p.deleted_at is null
+                         or exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = p.pbx_user_id)
+                         or exists (select from sync.standing x where x.account_id = $1 and x.pbx_user_id = p.pbx_user_id))
+                    and not ($3 and exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = p.pbx_user_id))
+                  order by p.pbx_user_id limit $4)
+                union
+                (select m.pbx_user_id from sync.microsoft_users t join admin.mappings m using (account_id, microsoft_user)
+                  where t.account_id = $1 and m.pbx_user_id > $2 and $7 and not $3 and concat_ws(e'\\n', t.upn, t.display_name) ~* $5
+                  order by m.pbx_user_id limit $4)
+                union
+                (select m.pbx_user_id from admin.mappings m
+                  where m.account_id = $1 and m.pbx_user_id > $2 and not $3 and m.pbx_user_id like '%' || $8 || '%'
+                  order by m.pbx_user_id limit $4)
+                union
+                (select x.pbx_user_id from sync.standing x
+                  where x.account_id = $1 and x.pbx_user_id > $2 and x.pbx_user_id like '%' || $8 || '%'
+                    and not ($3 and exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = x.pbx_user_id))
+                  order by x.pbx_user_id limit $4)) u
+               order by u.pbx_user_id limit $4";
+    /// How users stand, by key.
+    ROWS = "with waiting as materialized (
               select distinct g.pbx_user_id from change.log g
-               where g.account_id = $1 and g.pbx_user_id is not null
+               where g.account_id = $1 and g.pbx_user_id = any ($2)
                  and g.gen > coalesce((select s.covered_gen from sync.accounts s where s.account_id = $1), 0))
             select u.pbx_user_id, p.profile, p.deleted_at is not null or p.profile is null as gone,
                    m.microsoft_user, m.service, m.number, t.upn, t.display_name as microsoft_name, t.seen_at,
-                   exists (select from sync.standing x where x.account_id = $1 and x.pbx_user_id = u.pbx_user_id) as standing,
-                   exists (select from waiting w where w.pbx_user_id = u.pbx_user_id) as queued,
+                   x.standing, exists (select from waiting w where w.pbx_user_id = u.pbx_user_id) as queued,
                    s.outcome, s.code, s.detail, s.settle_issue, s.confirmed_at, s.settled_at,
                    coalesce(s.confirmed_gen, 0) as confirmed_gen, coalesce(s.settled_gen, 0) as settled_gen,
                    d.reason, d.detail as wait_detail, d.since, d.next_look
-              from (select pbx_user_id from pbx.profiles where account_id = $1 and deleted_at is null
-                    union select pbx_user_id from admin.mappings where account_id = $1
-                    union select pbx_user_id from sync.standing where account_id = $1) u
+              from unnest($2::text[]) u (pbx_user_id)
               left join pbx.profiles p on p.account_id = $1 and p.pbx_user_id = u.pbx_user_id
               left join admin.mappings m on m.account_id = $1 and m.pbx_user_id = u.pbx_user_id
               left join sync.microsoft_users t on t.account_id = $1 and t.microsoft_user = m.microsoft_user
               left join sync.users s on s.account_id = $1 and s.pbx_user_id = u.pbx_user_id and s.microsoft_user = m.microsoft_user
               left join sync.deferred d on d.account_id = $1 and d.pbx_user_id = u.pbx_user_id
-             where u.pbx_user_id > $2
-               and (not $3 or m.pbx_user_id is null)
-               and ($4::text is null or concat_ws(' ', u.pbx_user_id, p.profile ->> 'extension', p.profile ->> 'display_name',
-                                                  p.profile ->> 'email', p.profile ->> 'did_numbers', t.upn, t.display_name)
-                                        ilike '%' || $4 || '%')
-               and ($5::text is null or u.pbx_user_id = $5)
-             order by u.pbx_user_id limit $6";
-    /// Who users are, also those whom the PBX has no more.
-    NAMES = "select pbx_user_id, profile ->> 'display_name' as name, profile ->> 'extension' as extension from pbx.profiles
-              where account_id = $1 and pbx_user_id = any ($2)";
+              cross join lateral (select exists (select from sync.standing x where x.account_id = $1 and x.pbx_user_id = u.pbx_user_id)) x (standing)
+             where (p.profile is not null and p.deleted_at is null) or m.pbx_user_id is not null or x.standing
+             order by u.pbx_user_id";
     /// Saves of mappings happen one after the other: whoever has the row counts what the one before has saved.
     LOCK = "select licences from admin.accounts where account_id = $1 for no key update";
     /// How many licences are in use, and how many are not free yet: something of ours still stands on somebody who lost one.
@@ -60,48 +92,6 @@ statements! {
     MICROSOFT = "select t.upn, t.not_eligible, t.gone_at is not null as gone, m.pbx_user_id
                    from sync.microsoft_users t left join admin.mappings m using (account_id, microsoft_user)
                   where t.account_id = $1 and t.microsoft_user = $2";
-    /// Users without a mapping whose address is the sign-in name of an eligible Microsoft user that nobody has, where
-    /// no other user has the same address.
-    PROPOSALS = "with people as (
-                   select p.pbx_user_id, p.profile ->> 'email' as email, p.profile ->> 'display_name' as name,
-                          p.profile ->> 'extension' as extension, count(*) over (partition by p.profile ->> 'email') as same
-                     from pbx.profiles p where p.account_id = $1 and p.deleted_at is null)
-                 select p.pbx_user_id, p.name, p.extension, t.microsoft_user, t.upn, t.display_name as microsoft_name
-                   from people p join sync.microsoft_users t on t.account_id = $1 and lower(t.upn) = p.email
-                  where p.same = 1 and t.not_eligible is null and t.gone_at is null
-                    and not exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = p.pbx_user_id)
-                    and not exists (select from admin.mappings m where m.account_id = $1 and m.microsoft_user = t.microsoft_user)
-                  order by p.pbx_user_id, t.microsoft_user limit $2";
-}
-
-/// What people call users, by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(BTreeMap<String, String>);
-
-impl Names {
-    /// Name and extension, or the key of a user that has no name.
-    #[must_use]
-    pub fn of<'a>(&'a self, user: &'a str) -> &'a str {
-        self.0.get(user).map_or(user, String::as_str)
-    }
-}
-
-/// What the named users are called.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn names(tx: &mut Tx, account: AccountId, users: &[&str]) -> Result<Names, StoreError> {
-    let failed = tx.failed();
-    let rows = sqlx::query(NAMES).bind(account.0).bind(users).fetch_all(&mut **tx).await.map_err(failed)?;
-    let one = |row: &PgRow| {
-        let name: String = row.get::<Option<String>, _>("name").filter(|name| !name.trim().is_empty())?;
-        let extension: Option<String> = row.get("extension");
-        Some((
-            row.get("pbx_user_id"),
-            extension.map_or(name.clone(), |extension| format!("{name}, {extension}")),
-        ))
-    };
-    Ok(Names(rows.iter().filter_map(one).collect()))
 }
 
 /// Why and until when a user waits.
@@ -153,13 +143,27 @@ pub struct UserRow {
 pub struct Filter {
     /// Only those without a mapping.
     pub unmapped: bool,
-    /// Only those who hold this text, whatever its case.
+    /// Only those who hold this text, whatever its case, in key, name, address, extension or numbers.
     pub search: Option<String>,
+    /// A search looks at the Microsoft user's names too.
+    pub microsoft: bool,
 }
 
-/// What a pattern would act on is meant as it is written.
+/// A pattern that matches nothing but the text as it is written.
 fn pattern(text: &str) -> String {
     text.replace('\0', "").replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// A regular expression that matches nothing but the text as it is written.
+fn literally(text: &str) -> String {
+    let mut expression = String::with_capacity(text.len());
+    for letter in text.chars().filter(|letter| *letter != '\0') {
+        if letter.is_ascii() && !letter.is_ascii_alphanumeric() {
+            expression.push('\\');
+        }
+        expression.push(letter);
+    }
+    expression
 }
 
 /// Users behind `after`, by key.
@@ -173,11 +177,20 @@ pub async fn list(
     after: &str,
     limit: i64,
 ) -> Result<Vec<UserRow>, StoreError> {
-    let (failed, work) = (tx.failed(), tx.work());
-    let query = sqlx::query(LIST).bind(account.0).bind(after).bind(filter.unmapped);
-    let query = query.bind(filter.search.as_deref().map(pattern)).bind(None::<&str>).bind(limit);
-    let rows = query.fetch_all(&mut **tx).await.map_err(failed)?;
-    rows.iter().map(|row| read(row, work)).collect()
+    let failed = tx.failed();
+    let query = sqlx::query_scalar(if filter.search.is_some() { SEARCH } else { KEYS });
+    let mut query = query.bind(account.0).bind(after).bind(filter.unmapped).bind(limit);
+    if let Some(text) = &filter.search {
+        let quoted = Value::from(text.as_str()).to_string();
+        let in_profile = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&quoted);
+        query = query
+            .bind(literally(text))
+            .bind(literally(in_profile))
+            .bind(filter.microsoft)
+            .bind(pattern(text));
+    }
+    let keys: Vec<String> = query.fetch_all(&mut **tx).await.map_err(failed)?;
+    rows(tx, account, &keys.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
 
 /// One user.
@@ -185,11 +198,14 @@ pub async fn list(
 /// # Errors
 /// [`StoreError`].
 pub async fn one(tx: &mut Tx, account: AccountId, user: &PbxUserId) -> Result<Option<UserRow>, StoreError> {
+    Ok(rows(tx, account, &[user.as_str()]).await?.pop())
+}
+
+/// The named users, as far as there is such a user, by key.
+async fn rows(tx: &mut Tx, account: AccountId, keys: &[&str]) -> Result<Vec<UserRow>, StoreError> {
     let (failed, work) = (tx.failed(), tx.work());
-    let query = sqlx::query(LIST).bind(account.0).bind("").bind(false).bind(None::<&str>);
-    let query = query.bind(user.as_str()).bind(1_i64);
-    let row = query.fetch_optional(&mut **tx).await.map_err(failed)?;
-    row.map(|row| read(&row, work)).transpose()
+    let rows = sqlx::query(ROWS).bind(account.0).bind(keys).fetch_all(&mut **tx).await.map_err(failed)?;
+    rows.iter().map(|row| read(row, work)).collect()
 }
 
 fn read(row: &PgRow, work: &'static str) -> Result<UserRow, StoreError> {
@@ -304,40 +320,4 @@ pub async fn candidate(
         gone: row.get("gone"),
         mapped_to: row.get::<Option<String>, _>("pbx_user_id").map(PbxUserId),
     }))
-}
-
-/// A mapping that suggests itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal {
-    /// The PBX user.
-    pub user: PbxUserId,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its extension.
-    pub extension: Option<String>,
-    /// The Microsoft user whose sign-in name is the user's address.
-    pub microsoft_user: ObjectId,
-    /// The sign-in name.
-    pub upn: String,
-    /// Name of the Microsoft user.
-    pub microsoft_name: Option<String>,
-}
-
-/// Mappings that suggest themselves, the first by key.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn proposals(tx: &mut Tx, account: AccountId, limit: i64) -> Result<Vec<Proposal>, StoreError> {
-    let failed = tx.failed();
-    let query = sqlx::query(PROPOSALS).bind(account.0).bind(limit);
-    let rows = query.fetch_all(&mut **tx).await.map_err(failed)?;
-    let one = |row: &PgRow| Proposal {
-        user: PbxUserId(row.get("pbx_user_id")),
-        name: row.get("name"),
-        extension: row.get("extension"),
-        microsoft_user: ObjectId(row.get("microsoft_user")),
-        upn: row.get("upn"),
-        microsoft_name: row.get("microsoft_name"),
-    };
-    Ok(rows.iter().map(one).collect())
 }
