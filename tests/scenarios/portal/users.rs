@@ -41,7 +41,7 @@ async fn the_list_of_users_has_pages_a_search_and_filters_in_the_address() -> Re
         ("search=100_1069", 0),
         ("search=%22100%251069%22+%C3%A9va%5C", 1),
         ("search=display_name", 0),
-        ("search=MORE-1069", 1),
+        ("search=more-1069", 1),
         ("search=%2B12125551003", 1),
         ("search=user1%40", 1),
         ("unmapped=yes&after=more-1060", 9),

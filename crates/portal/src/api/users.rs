@@ -139,7 +139,7 @@ impl From<&UserRow> for User {
 
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/users", tag = "users",
     params(("account" = String, Path, description = "Short name of the account"),
-        ("search" = Option<String>, Query, description = "Only users who hold this text in key, name, address, extension or numbers"),
+        ("search" = Option<String>, Query, description = "Only users who hold this text in name, address, extension or numbers, whatever its case, or in the key, as it is written"),
         ("unmapped" = Option<String>, Query, description = "`yes`: only users without a mapping"),
         ("after" = Option<String>, Query, description = "The `next` of the page before")), responses(
     (status = 200, description = "Users, by key", body = Users),

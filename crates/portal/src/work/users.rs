@@ -241,9 +241,13 @@ pub(crate) async fn proposals(app: &App, inside: &InAccount) -> Result<Proposals
 }
 
 fn name_of(proposals: &[Proposal]) -> String {
-    let pairs: String =
-        proposals.iter().map(|one| format!("{}\n{}\n", one.user, one.microsoft_user)).collect();
-    let digest = digest::digest(&digest::SHA256, pairs.as_bytes());
+    let mut pairs = digest::Context::new(&digest::SHA256);
+    for one in proposals {
+        pairs.update(one.user.as_str().as_bytes());
+        pairs.update(b"\n");
+        pairs.update(one.microsoft_user.0.as_bytes());
+    }
+    let digest = pairs.finish();
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

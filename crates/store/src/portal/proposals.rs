@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use futures_util::TryStreamExt as _;
 use serde::Deserialize;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
 use tandem_domain::proposal::{Person, propose};
 use tandem_domain::{AccountId, ObjectId, PbxUserId};
+use uuid::Uuid;
 
 use crate::sql::statements;
 use crate::{StoreError, Tx};
@@ -20,7 +20,7 @@ statements! {
     PEOPLE = "select p.pbx_user_id, p.profile::text as profile, m.pbx_user_id is not null as mapped
                 from pbx.profiles p
                 left join admin.mappings m on m.account_id = $1 and m.pbx_user_id = p.pbx_user_id
-               where p.account_id = $1 and p.deleted_at is null order by p.pbx_user_id";
+               where p.account_id = $1 and p.deleted_at is null";
 }
 
 /// What is read of every profile.
@@ -60,29 +60,31 @@ pub struct Proposal {
 pub async fn proposals(tx: &mut Tx, account: AccountId) -> Result<Vec<Proposal>, StoreError> {
     let (failed, work) = (tx.failed(), tx.work());
     let odd = |_| StoreError::Inconsistent { work, column: "pbx.profiles.profile" };
-    let rows = sqlx::query(FREE).bind(account.0).fetch_all(&mut **tx).await.map_err(&failed)?;
-    let free: HashMap<String, PgRow> =
-        rows.into_iter().map(|row| (row.get::<&str, _>("upn").to_lowercase(), row)).collect();
+    let mut free: HashMap<String, (ObjectId, String)> = HashMap::new();
+    let mut rows = sqlx::query_as::<_, (Uuid, String)>(FREE).bind(account.0).fetch(&mut **tx);
+    while let Some((id, upn)) = rows.try_next().await.map_err(&failed)? {
+        free.insert(upn.to_lowercase(), (ObjectId(id), upn));
+    }
+    drop(rows);
     if free.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query(PEOPLE).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
-    let person = |row: PgRow| {
-        let card: Card = serde_json::from_str(row.get("profile")).map_err(odd)?;
-        let called = Called {
-            user: PbxUserId(row.get("pbx_user_id")),
-            name: card.display_name,
-            extension: card.extension,
-        };
-        Ok(Person { email: card.email, mapped: row.get("mapped"), who: called })
-    };
-    let people = rows.into_iter().map(person).collect::<Result<Vec<_>, StoreError>>()?;
-    let one = |(called, microsoft): (Called, &PgRow)| Proposal {
+    let mut people = Vec::new();
+    // one is read while the database looks for the next
+    let mut rows = sqlx::query_as::<_, (String, String, bool)>(PEOPLE).bind(account.0).fetch(&mut **tx);
+    while let Some((user, profile, mapped)) = rows.try_next().await.map_err(&failed)? {
+        let card: Card = serde_json::from_str(&profile).map_err(odd)?;
+        let who = Called { user: PbxUserId(user), name: card.display_name, extension: card.extension };
+        people.push(Person { email: card.email, mapped, who });
+    }
+    let one = |(called, (id, upn)): (Called, &(ObjectId, String))| Proposal {
         user: called.user,
         name: called.name,
         extension: called.extension,
-        microsoft_user: ObjectId(microsoft.get("microsoft_user")),
-        upn: microsoft.get("upn"),
+        microsoft_user: *id,
+        upn: upn.clone(),
     };
-    Ok(propose(people, &free).into_iter().map(one).collect())
+    let mut proposals: Vec<Proposal> = propose(people, &free).into_iter().map(one).collect();
+    proposals.sort_by(|one, other| one.user.cmp(&other.user));
+    Ok(proposals)
 }

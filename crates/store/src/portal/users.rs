@@ -34,15 +34,16 @@ statements! {
                 order by x.pbx_user_id limit $4)) u
              order by u.pbx_user_id limit $4";
     /// The same of those who hold a text in one of the fields that people know them by. A profile is read only where
-    /// its text holds what is searched for: reading ten thousand takes longer than a page may. A key that no profile
-    /// has is found as it is written, since looking away from case takes five times as long.
+    /// its text holds what is searched for: reading ten thousand takes longer than a page may. Keys are found as they
+    /// are written, since looking away from case takes five times as long.
     SEARCH = "select u.pbx_user_id from (
                 (select p.pbx_user_id from pbx.profiles p
                   where p.account_id = $1 and p.pbx_user_id > $2
-                    and case when p.pbx_user_id || e'\\n' || p.profile ~* $6
-                             then concat_ws(e'\\n', p.pbx_user_id, p.profile ->> 'extension', p.profile ->> 'display_name',
-                                            p.profile ->> 'email', p.profile ->> 'did_numbers') ~* $5
-                        end
+                    and (p.pbx_user_id like '%' || $8 || '%'
+                         or case when p.profile::text ~* $6
+                                 then concat_ws(e'\\n', p.profile ->> 'extension', p.profile ->> 'display_name', p.profile ->> 'email',
+                                                p.profile ->> 'did_numbers') ~* $5
+                            end)
                     and (p.deleted_at is null
                          or exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = p.pbx_user_id)
                          or exists (select from sync.standing x where x.account_id = $1 and x.pbx_user_id = p.pbx_user_id))
@@ -55,12 +56,7 @@ statements! {
                 union
                 (select m.pbx_user_id from admin.mappings m
                   where m.account_id = $1 and m.pbx_user_id > $2 and not $3 and m.pbx_user_id like '%' || $8 || '%'
-                  order by m.pbx_user_id limit $4)
-                union
-                (select x.pbx_user_id from sync.standing x
-                  where x.account_id = $1 and x.pbx_user_id > $2 and x.pbx_user_id like '%' || $8 || '%'
-                    and not ($3 and exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = x.pbx_user_id))
-                  order by x.pbx_user_id limit $4)) u
+                  order by m.pbx_user_id limit $4)) u
                order by u.pbx_user_id limit $4";
     /// How users stand, by key.
     ROWS = "with waiting as materialized (
@@ -143,7 +139,8 @@ pub struct UserRow {
 pub struct Filter {
     /// Only those without a mapping.
     pub unmapped: bool,
-    /// Only those who hold this text, whatever its case, in key, name, address, extension or numbers.
+    /// Only those who hold this text in key, name, address, extension or numbers; in the key as it is written, in the
+    /// others whatever its case.
     pub search: Option<String>,
     /// A search looks at the Microsoft user's names too.
     pub microsoft: bool,
