@@ -7,6 +7,7 @@ use tandem_graph::Graph;
 use tandem_runtime::config::ConfigErrors;
 use tandem_store::Tx;
 use tandem_store::admin::accounts::{self, Account, Mapping};
+use tandem_store::admin::provider;
 use tandem_store::admin::save::Proved;
 use tandem_teams_sync::Question;
 
@@ -52,6 +53,7 @@ impl Resolver<'_> {
         let stored = accounts::find(&mut self.look().await?, &declared.name, false).await?;
         self.check_taken(&declared).await?;
         self.check_leaving(&declared, stored.as_ref()).await?;
+        self.check_removed(&declared, stored.as_ref()).await?;
         let Tenant { proved, names: eligible, own_app } = self.tenant(&declared, stored.as_ref()).await?;
         let mut warnings = Vec::new();
         warnings.extend(proved.as_ref().and_then(|proved| proved.detail.clone()));
@@ -94,6 +96,16 @@ impl Resolver<'_> {
                         .push(format!("{}.{name}", declared.key), format!("belongs to the account {other}"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What the provider has removed does not come back because a file still names it.
+    async fn check_removed(&mut self, declared: &Declared, stored: Option<&Account>) -> anyhow::Result<()> {
+        let Some(stored) = stored else { return Ok(()) };
+        if provider::removed(&mut self.look().await?, stored.account).await? {
+            let what = "its integration was removed; bring it back on its page Administration, or take it out of the file";
+            self.errors.push(declared.key.clone(), what);
         }
         Ok(())
     }

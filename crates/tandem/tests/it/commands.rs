@@ -107,3 +107,16 @@ async fn questions_about_nothing_are_answered_clearly() -> Result<()> {
     assert!(lab.good(&["jobs", "list", "--since", "2h", "--output", "json"])?.starts_with("[]"));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_integration_does_not_come_back_with_a_file() -> Result<()> {
+    let lab = Lab::bare().await?;
+    lab.good(&["migrate"])?;
+    let file = lab.accounts("[[account]]\nname = \"alpha\"\nlicences = 5\n")?;
+    lab.good(&["accounts", "apply", &file])?;
+    lab.sql("update admin.accounts set removed_at = now(), licences = 0").await?;
+    let told = lab.bad(&["accounts", "apply", &file])?;
+    assert!(told.contains("its integration was removed"), "{told}");
+    assert!(lab.good(&["accounts", "show", "alpha", "--output", "json"])?.contains("\"licences\": 0"));
+    Ok(())
+}
