@@ -1,4 +1,4 @@
-//! Letting go of what the log keeps: jobs, plans, previews, uploaded files and intents that nothing asks for any more.
+//! Letting go of what the log keeps: jobs, plans, previews, uploaded files, bulk acts and intents that nothing asks for any more.
 
 use crate::sql::statements;
 use crate::{Store, StoreError};
@@ -23,6 +23,9 @@ statements! {
     /// Questions whose answer nobody has read.
     LOOKS = "delete from sync.looks where look_id in
                (select look_id from sync.looks where created_at < now() - least(make_interval(days => $1), interval '1 day') limit 5000)";
+    /// Bulk acts that are over, with their jobs.
+    BULK_ACTS = "delete from admin.bulk_acts where bulk_id in
+                   (select bulk_id from admin.bulk_acts where finished_at < now() - make_interval(days => $1) limit 50)";
     /// Uploaded files that can be saved no more.
     IMPORTS = "delete from admin.imports where import_id in
                  (select import_id from admin.imports where expires_at < now() - interval '1 hour' limit 5000)";
@@ -35,7 +38,7 @@ statements! {
 pub async fn prune(store: &Store, days: i32) -> Result<u64, StoreError> {
     let mut gone = 0;
     let failed = |source| StoreError::of("retention.prune", source);
-    for statement in [JOBS, RUNS, INTENTS, PREVIEWS, LOOKS] {
+    for statement in [JOBS, RUNS, INTENTS, PREVIEWS, LOOKS, BULK_ACTS] {
         let done = sqlx::query(statement).bind(days).execute(store.pool()).await.map_err(failed)?;
         gone += done.rows_affected();
     }

@@ -13,5 +13,6 @@ mod prepare;
 // clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
 #[cfg(test)]
 mod rates;
+mod retention;
 mod row_level_security;
 mod tokens;
