@@ -37,6 +37,7 @@ pub(crate) struct Uploaded {
 }
 
 #[utoipa::path(post, path = "/api/v1/accounts/{account}/imports", tag = "users",
+    description = "Needs no `Idempotency-Key`: nothing is saved, and a file that is sent again is a preview of its own.",
     request_body(content = String, content_type = "text/csv", description = "The first row names the columns: `pbx_user`, `microsoft_user` (sign-in name or object id; empty unassigns) and, where wanted, `service` and `number`; others of an export are not looked at. 4 MB and 20000 rows at most"),
     params(("account" = String, Path, description = "Short name of the account"),
         MarkHeader), responses(
@@ -167,7 +168,8 @@ pub(crate) struct Confirmed {
     saved: i32,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/imports/{import}", tag = "users", request_body = Confirm,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/imports/{import}", tag = "users",
+    description = "Needs no `Idempotency-Key`: a file is saved once, and asked for again the answer is the same.", request_body = Confirm,
     params(("account" = String, Path, description = "Short name of the account"), ("import" = Uuid, Path, description = "As the upload gave it"),
         MarkHeader), responses(
     (status = 200, description = "All of it is saved, now or before", body = Confirmed),

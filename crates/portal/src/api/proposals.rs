@@ -114,7 +114,8 @@ pub(crate) struct Accepted {
     accepted: usize,
 }
 
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/proposals", tag = "users", request_body = Accept,
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/proposals", tag = "users",
+    description = "Needs no `Idempotency-Key`: `version` names what is accepted, and what is accepted is proposed no more.", request_body = Accept,
     params(("account" = String, Path, description = "Short name of the account"),
         MarkHeader), responses(
     (status = 200, description = "All of them are mapped, as Voice", body = Accepted),
