@@ -24,11 +24,8 @@ statements! {
                 where a.account_id = $1";
     /// Who has saved changes that no sync covered: the first of them, with how many there are.
     WAITING = "with w as materialized (
-                 select g.pbx_user_id, g.kind, g.fields, g.detected_at from change.log g
+                 select g.pbx_user_id, g.kind, g.fields, g.detected_at from change.counting g
                   where g.account_id = $1 and g.gen > coalesce((select s.covered_gen from sync.accounts s where s.account_id = $1), 0)
-                    and (g.kind in ('mapped', 'unmapped', 'settings')
-                      or exists (select from admin.mappings x where x.account_id = g.account_id and x.pbx_user_id = g.pbx_user_id)
-                      or exists (select from sync.standing x where x.account_id = g.account_id and x.pbx_user_id = g.pbx_user_id))
                   order by g.gen limit 20000
                )
                select w.pbx_user_id, min(w.detected_at) as since, array_agg(distinct w.kind) as kinds,

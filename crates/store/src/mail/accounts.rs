@@ -35,11 +35,8 @@ statements! {
                left join vault.authorizations v using (account_id) left join sync.accounts s using (account_id)
                left join mail.settings t using (account_id)
                left join queue.jobs j on j.job_id = s.last_job and j.account_id = a.account_id
-               left join lateral (select min(g.detected_at) as first, max(g.detected_at) as last from change.log g
+               left join lateral (select min(g.detected_at) as first, max(g.detected_at) as last from change.counting g
                                    where g.account_id = a.account_id and g.gen > coalesce(s.covered_gen, 0)
-                                     and (g.kind in ('mapped', 'unmapped', 'settings')
-                                       or exists (select from admin.mappings x where x.account_id = g.account_id and x.pbx_user_id = g.pbx_user_id)
-                                       or exists (select from sync.standing x where x.account_id = g.account_id and x.pbx_user_id = g.pbx_user_id))
                                  ) c on true
                left join lateral (select min(l.finished_at) as since, array_agg(l.state order by l.job_id desc) as states from log.jobs l
                                    where l.account_id = a.account_id and l.state in ('failed', 'partly')

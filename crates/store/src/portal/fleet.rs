@@ -25,11 +25,8 @@ statements! {
     /// Accounts with Auto Sync whose first change waits for a job to start, the longest wait first.
     NEXT = "select n.*,
                    (select count(*) from (
-                      select from change.log g left join sync.accounts s using (account_id)
+                      select from change.counting g left join sync.accounts s using (account_id)
                        where g.account_id = n.account_id and g.gen > coalesce(s.covered_gen, 0)
-                         and (g.kind in ('mapped', 'unmapped', 'settings')
-                           or exists (select from admin.mappings m where m.account_id = g.account_id and m.pbx_user_id = g.pbx_user_id)
-                           or exists (select from sync.standing t where t.account_id = g.account_id and t.pbx_user_id = g.pbx_user_id))
                        limit 1000) c) as changes
               from (select a.account_id, a.name, a.label, f.since, w.due_at, j.parked,
                    case when a.paused_until > now() then a.paused_until end as paused_until

@@ -47,11 +47,8 @@ statements! {
                left join lateral (select count(*) filter (where x.outcome in ('conflict', 'failed') or x.settle_issue is not null) as issues,
                                          count(*) filter (where x.confirmed_gen > x.settled_gen and x.settle_issue is null) as landing
                                     from sync.users x where x.account_id = a.account_id) u on true
-               left join lateral (select count(*) as queued, min(g.detected_at) as oldest from change.log g
+               left join lateral (select count(*) as queued, min(g.detected_at) as oldest from change.counting g
                                    where g.account_id = a.account_id and g.gen > coalesce(s.covered_gen, 0)
-                                     and (g.kind in ('mapped', 'unmapped', 'settings')
-                                       or exists (select from admin.mappings m where m.account_id = g.account_id and m.pbx_user_id = g.pbx_user_id)
-                                       or exists (select from sync.standing t where t.account_id = g.account_id and t.pbx_user_id = g.pbx_user_id))
                                  ) c on true
               where a.account_id = any ($1) order by a.name";
 }

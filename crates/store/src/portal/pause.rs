@@ -32,11 +32,8 @@ statements! {
     /// What would have been synced: the changes that wait, and whose they are.
     WAITING = "select count(*) as changes, count(distinct g.pbx_user_id) as users, min(g.detected_at) as since,
                       (array_agg(distinct g.pbx_user_id) filter (where g.pbx_user_id is not null))[1:$2::int] as names
-                 from change.log g left join sync.accounts s using (account_id)
-                where g.account_id = $1 and g.gen > coalesce(s.covered_gen, 0)
-                  and (g.kind in ('mapped', 'unmapped', 'settings')
-                    or exists (select from admin.mappings m where m.account_id = g.account_id and m.pbx_user_id = g.pbx_user_id)
-                    or exists (select from sync.standing t where t.account_id = g.account_id and t.pbx_user_id = g.pbx_user_id))";
+                 from change.counting g left join sync.accounts s using (account_id)
+                where g.account_id = $1 and g.gen > coalesce(s.covered_gen, 0)";
     /// Accounts with Auto Sync that wait, and the oldest change among theirs.
     FLEET_WAITING = "select count(*) as accounts, min(f.since) as since
                        from admin.accounts a
