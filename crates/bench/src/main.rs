@@ -29,10 +29,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
 
 use crate::figures::{GROUPS, Group};
 use crate::servers::Servers;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures Tandem; one JSON line for each figure on standard output
 #[derive(Debug, Parser)]

@@ -27,10 +27,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::config::Config;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Keeps a telephone system and Microsoft Teams in step
 #[derive(Debug, Parser)]
