@@ -37,8 +37,8 @@ impl Edit {
         Probe { account: self.account, user: &self.user, digest }
     }
 
-    fn write<'e>(&'e self, body: &'e Body) -> Write<'e> {
-        Write { account: self.account, user: &self.user, json: &body.json, digest: body.digest }
+    fn write<'e>(&'e self, body: &'e Body, place: Option<String>) -> Write<'e> {
+        Write { account: self.account, user: &self.user, json: &body.json, digest: body.digest, place }
     }
 }
 
@@ -92,10 +92,13 @@ fn judge_one<'e>(edit: &'e Edit, stored: Option<Stored>, times: Times, judged: &
         }
         return;
     };
-    let Some(stored) = stored.filter(|s| !s.deleted || s.newer) else {
-        judged.writes.push(edit.write(body));
-        judged.changes.push(created(edit, &body.profile, times));
-        return;
+    let stored = match stored {
+        Some(stored) if !stored.deleted || stored.newer => stored,
+        gone => {
+            judged.writes.push(edit.write(body, gone.map(|gone| gone.place)));
+            judged.changes.push(created(edit, &body.profile, times));
+            return;
+        }
     };
     if stored.newer {
         judged.left += 1;
@@ -104,8 +107,8 @@ fn judge_one<'e>(edit: &'e Edit, stored: Option<Stored>, times: Times, judged: &
             judged.found.push((edit.account, &edit.user));
         }
     } else {
-        judged.writes.push(edit.write(body));
         judged.changes.extend(updated(edit, stored.profile.as_deref(), &body.profile, times));
+        judged.writes.push(edit.write(body, Some(stored.place)));
     }
 }
 
@@ -170,7 +173,7 @@ mod tests {
         let body = Body::of(Profile { display_name: Some(name.into()), ..Profile::default() }).unwrap();
         let same = edit.body.as_ref().is_some_and(|b| b.digest == body.digest);
         let profile = (!same).then_some(body.json);
-        Stored { same, profile, missing: false, deleted: false, newer: false }
+        Stored { same, profile, missing: false, deleted: false, newer: false, place: "(0,1)".to_owned() }
     }
 
     fn times() -> Times {

@@ -15,10 +15,12 @@ statements! {
     COMPARE = "select i.n, p.digest is not distinct from i.digest as same,
                       case when p.digest <> i.digest then p.profile::text end as profile,
                       p.missing_since is not null as missing, p.deleted_at is not null as deleted,
-                      coalesce(p.updated_at > $4, false) as newer
+                      coalesce(p.updated_at > $4, false) as newer, p.ctid::text as place
                  from unnest($1::uuid[], $2::text[], $3::bigint[])
                       with ordinality as i (account_id, pbx_user_id, digest, n)
                  join pbx.profiles p on p.account_id = i.account_id and p.pbx_user_id = i.pbx_user_id";
+    /// Writes profiles that were found; see the function.
+    REWRITE = "select pbx.rewrite($1::text[]::tid[], $2::text[]::json[], $3::bigint[], $4)";
     /// Writes profiles, which makes their users present.
     UPSERT = "insert into pbx.profiles (account_id, pbx_user_id, source, profile, digest)
               select account_id, pbx_user_id, $5, profile, digest
@@ -57,10 +59,12 @@ pub struct Stored {
     pub deleted: bool,
     /// It was written after the time given.
     pub newer: bool,
+    /// Where it is, until the transaction ends that holds the lock of its account.
+    pub place: String,
 }
 
 /// A profile to write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Write<'a> {
     /// Whose.
     pub account: AccountId,
@@ -70,6 +74,8 @@ pub struct Write<'a> {
     pub json: &'a str,
     /// Its digest.
     pub digest: i64,
+    /// Where the stored one was found.
+    pub place: Option<String>,
 }
 
 /// Locks the accounts for the rest of the transaction; those that exist, in key order.
@@ -112,30 +118,41 @@ pub async fn compare(
                 missing: row.get("missing"),
                 deleted: row.get("deleted"),
                 newer: row.get("newer"),
+                place: row.get("place"),
             });
         }
     }
     Ok(stored)
 }
 
-/// Writes profiles; no user may come twice.
+/// Writes profiles; no user may come twice, and none may have been written since it was found.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn upsert(tx: &mut Tx, source: &str, rows: &[Write<'_>]) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+    let (found, new): (Vec<&Write<'_>>, Vec<&Write<'_>>) = rows.iter().partition(|r| r.place.is_some());
     let failed = tx.failed();
-    sqlx::query(UPSERT)
-        .bind(rows.iter().map(|r| r.account.0).collect::<Vec<_>>())
-        .bind(rows.iter().map(|r| r.user.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|r| r.json).collect::<Vec<_>>())
-        .bind(rows.iter().map(|r| r.digest).collect::<Vec<_>>())
-        .bind(source)
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    if !found.is_empty() {
+        sqlx::query(REWRITE)
+            .bind(found.iter().filter_map(|r| r.place.as_deref()).collect::<Vec<_>>())
+            .bind(found.iter().map(|r| r.json).collect::<Vec<_>>())
+            .bind(found.iter().map(|r| r.digest).collect::<Vec<_>>())
+            .bind(source)
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
+    if !new.is_empty() {
+        sqlx::query(UPSERT)
+            .bind(new.iter().map(|r| r.account.0).collect::<Vec<_>>())
+            .bind(new.iter().map(|r| r.user.as_str()).collect::<Vec<_>>())
+            .bind(new.iter().map(|r| r.json).collect::<Vec<_>>())
+            .bind(new.iter().map(|r| r.digest).collect::<Vec<_>>())
+            .bind(source)
+            .execute(&mut **tx)
+            .await
+            .map_err(failed)?;
+    }
     Ok(())
 }
 
