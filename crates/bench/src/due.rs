@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use tandem_teams_sync::TeamsSyncSettings;
 use tokio::time::{Instant, sleep};
 
@@ -26,10 +26,11 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     let stage = servers.stage().await?;
     let fleet = Fleet::new(ACCOUNTS, 1);
     fleet.seed(&stage.owner).await?;
-    // changes and windows as the debouncer would have left them, due within one second, three seconds from now
+    // changes and windows as the debouncer would have left them, due within one second, three seconds from now; no canary
+    // finds out before the jobs that the tenants are unknown
     sqlx::query(
-        "insert into vault.authorizations (account_id, tenant_id, client_id, state, bound_by)
-         select account_id, gen_random_uuid(), $1, 'healthy', 'bench' from admin.accounts",
+        "insert into vault.authorizations (account_id, tenant_id, client_id, state, bound_by, next_canary)
+         select account_id, gen_random_uuid(), $1, 'healthy', 'bench', now() + interval '1 hour' from admin.accounts",
     )
     .bind(msgraph_sim::DEMO_APP.to_string())
     .execute(&stage.owner)
@@ -56,11 +57,17 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
     )
     .execute(&stage.owner)
     .await?;
+    servers.count_statements(&stage).await?;
     debouncer(&ctx, &stage).await?;
     let deadline = Instant::now() + Duration::from_secs(90);
     let wanted = i64::try_from(ACCOUNTS)?;
     while stage.number("select count(*) from queue.jobs where started_at is not null").await? < wanted {
-        ensure!(Instant::now() < deadline, "due accounts do not start");
+        if Instant::now() > deadline {
+            let left = "select coalesce(string_agg(concat_ws(' ', n, state, parked), ', '), 'no job')
+                          from (select state, parked, count(*) as n from queue.jobs group by 1, 2) j";
+            let left: String = sqlx::query_scalar(left).fetch_one(&stage.owner).await?;
+            bail!("due accounts do not start: {left}");
+        }
         sleep(Duration::from_millis(250)).await;
     }
     let waits: Vec<f64> =
@@ -73,6 +80,7 @@ pub(crate) async fn run(servers: &Servers) -> Result<Run> {
             .await?;
     let run = Run { p50: percentile(&waits, 0.5), p99: percentile(&waits, 0.99) };
     say(&format!("  p50 {:.2} s, p99 {:.2} s, last cut after {cut:.2} s", run.p50, run.p99));
+    servers.tell_statements(&stage).await?;
     // the worker is not stopped in the midst of thousands of jobs
     let deadline = Instant::now() + Duration::from_secs(180);
     while stage.number("select count(*) from queue.jobs where finished_at is null").await? > 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tandem_domain::JobId;
 use tandem_domain::job::JobType;
@@ -10,7 +11,7 @@ use tandem_runtime::{BoxError, Ctx, chain, trace};
 use tandem_store::claims::{self, Beat, Claim};
 use tandem_store::{Store, StoreError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -19,6 +20,12 @@ use crate::{Shared, job};
 
 /// Jobs claimed in one statement.
 const BATCH: usize = 500;
+/// So many jobs found at once are the front of a wave.
+const WAVE: usize = 100;
+/// How long to wait for the next of a wave.
+const BETWEEN: Duration = Duration::from_millis(200);
+/// How long the Auto jobs of a wave wait for each other at most.
+const LONGEST_WAVE: Duration = Duration::from_secs(3);
 /// Connections of their own for claims and heartbeats, which must not queue behind what the jobs ask.
 const CONNECTIONS: u32 = 2;
 
@@ -38,8 +45,8 @@ pub(crate) struct Worker {
     auto: Arc<Semaphore>,
     manual: Arc<Semaphore>,
     in_hand: Mutex<HashMap<JobId, InHand>>,
-    /// Held by the one claim pass there may be; jobs begin between two passes, so that thousands that are due together
-    /// are all claimed before the work of the first takes the database.
+    /// Held by the one claim pass there may be; Auto jobs begin between two passes, so that thousands that are due
+    /// together are all cut and claimed before the work of the first takes the database.
     passing: RwLock<()>,
     freed: Notify,
     check: Check,
@@ -60,38 +67,54 @@ impl Worker {
         }
     }
 
-    /// Claims what waits, as far as there are permits. Manual jobs have permits of their own.
+    /// Claims what waits, as far as there are permits, and what follows in the same wave. Manual jobs have permits of
+    /// their own, and begin at once.
     pub(crate) async fn claim_pass(self: &Arc<Self>) -> Result<(), StoreError> {
         let _one_at_a_time = self.passing.write().await;
-        for (job_type, slots) in [(JobType::Manual, &self.manual), (JobType::Auto, &self.auto)] {
-            loop {
-                if self.ctx.shutdown.is_cancelled() {
-                    return Ok(());
-                }
-                let mut permits = Vec::new();
-                while permits.len() < BATCH
-                    && let Ok(permit) = Arc::clone(slots).try_acquire_owned()
-                {
-                    permits.push(permit);
-                }
-                if permits.is_empty() {
-                    break;
-                }
-                let settings = &self.shared.settings;
-                let asked_at = Instant::now();
-                let most = i64::try_from(permits.len()).unwrap_or(i64::MAX);
-                let found =
-                    claims::claim(&self.store, &settings.worker, job_type, most, settings.lease).await?;
-                let full = found.len() == permits.len();
-                for (claim, permit) in found.into_iter().zip(permits) {
-                    self.take(claim, permit, asked_at);
-                }
-                if !full {
-                    break;
-                }
+        let began = Instant::now();
+        loop {
+            let mut found = 0;
+            for (job_type, slots) in [(JobType::Manual, &self.manual), (JobType::Auto, &self.auto)] {
+                found += self.claim_all(job_type, slots).await?;
+            }
+            if found < WAVE || began.elapsed() >= LONGEST_WAVE {
+                return Ok(());
+            }
+            sleep(BETWEEN).await;
+        }
+    }
+
+    /// Claims what waits of one type; how many were found.
+    async fn claim_all(
+        self: &Arc<Self>,
+        job_type: JobType,
+        slots: &Arc<Semaphore>,
+    ) -> Result<usize, StoreError> {
+        let mut all = 0;
+        while !self.ctx.shutdown.is_cancelled() {
+            let mut permits = Vec::new();
+            while permits.len() < BATCH
+                && let Ok(permit) = Arc::clone(slots).try_acquire_owned()
+            {
+                permits.push(permit);
+            }
+            if permits.is_empty() {
+                break;
+            }
+            let settings = &self.shared.settings;
+            let asked_at = Instant::now();
+            let most = i64::try_from(permits.len()).unwrap_or(i64::MAX);
+            let found = claims::claim(&self.store, &settings.worker, job_type, most, settings.lease).await?;
+            all += found.len();
+            let full = found.len() == permits.len();
+            for (claim, permit) in found.into_iter().zip(permits) {
+                self.take(claim, permit, asked_at);
+            }
+            if !full {
+                break;
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     async fn take_over_pass(self: &Arc<Self>) -> Result<(), StoreError> {
@@ -117,7 +140,7 @@ impl Worker {
     fn take(self: &Arc<Self>, claim: Claim, permit: OwnedSemaphorePermit, asked_at: Instant) {
         let settings = &self.shared.settings;
         let lease = Arc::new(Lease::new(asked_at, settings.lease, settings.lease_margin));
-        let (id, epoch) = (claim.job, claim.epoch);
+        let (id, epoch, job_type) = (claim.job, claim.epoch, claim.job_type);
         self.hand().insert(id, InHand { epoch, lease: Arc::clone(&lease) });
         let worker = Arc::clone(self);
         let span = tracing::info_span!("teams-sync.claimed", account = %claim.account, job = %id);
@@ -128,7 +151,9 @@ impl Worker {
             "teams-sync.job",
             async move {
                 let _permit = permit;
-                drop(worker.passing.read().await);
+                if job_type == JobType::Auto {
+                    drop(worker.passing.read().await);
+                }
                 let lost = lease.lost.clone();
                 let outcome = tokio::select! {
                     outcome = job::run(Arc::clone(&worker.shared), claim, lease) => outcome,
@@ -197,12 +222,12 @@ impl Worker {
                 self.beat(asked_at, &mine).await;
             }
             let pause = if stop.is_cancelled() {
-                std::time::Duration::from_millis(200).min(self.shared.settings.heartbeat)
+                Duration::from_millis(200).min(self.shared.settings.heartbeat)
             } else {
                 self.shared.settings.heartbeat
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = sleep(pause) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
