@@ -12,6 +12,7 @@ pub(crate) mod users;
 use aws_lc_rs::digest;
 use tandem_consent::{NewLink, make_link_in};
 use tandem_domain::account_state::AccountState;
+use tandem_domain::audit::PROVIDER;
 use tandem_domain::job::JobScope;
 use tandem_domain::roles::{Act, Field};
 use tandem_domain::{AccountId, JobId, PbxUserId};
@@ -59,12 +60,21 @@ impl<T, N> Page<T, N> {
 }
 
 /// Which accounts somebody has: a page of all of them for an operator, or of those in a state, otherwise those of a role.
+/// An operator's look is on record.
 pub(crate) async fn accounts(
     app: &App,
     visitor: &Visitor,
     state: Option<AccountState>,
     after: &str,
 ) -> Result<Page<Overview, String>, Fault> {
+    if visitor.operator {
+        let state = state.map_or("all", AccountState::as_str);
+        let subject: String = format!("{state}, behind {after:?}").chars().take(200).collect();
+        let mut tx = app.store.begin_for("portal.list_accounts", PROVIDER).await?;
+        let look = of(visitor, PROVIDER, Act::ListAccounts, app.clock.now(), &subject, "", true);
+        audit::append(&mut tx, &look).await?;
+        tx.commit().await?;
+    }
     let mut fleet = app.fleet.begin("portal.accounts").await?;
     let ids: Vec<AccountId> = if let Some(state) = state.filter(|_| visitor.operator) {
         stored_fleet::in_state(&mut fleet, state, after, PAGE + 1).await?

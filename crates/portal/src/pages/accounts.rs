@@ -93,9 +93,12 @@ impl Asked {
 
 /// Whoever has one account is led there.
 pub(crate) async fn home(State(app): State<Arc<App>>, visitor: Visitor) -> Result<Response, Fault> {
+    if visitor.operator {
+        return Ok(see_other("/accounts"));
+    }
     let found = work::accounts(&app, &visitor, None, "").await?;
     match found.rows.as_slice() {
-        [only] if !visitor.operator => Ok(see_other(&format!("/accounts/{}", only.name))),
+        [only] => Ok(see_other(&format!("/accounts/{}", only.name))),
         _ => Ok(see_other("/accounts")),
     }
 }
