@@ -51,6 +51,16 @@ async fn the_list_of_users_has_pages_a_search_and_filters_in_the_address() -> Re
         filtered.set_query(Some(query));
         assert_eq!(listed(&browser.go(&filtered).await?), expected, "{query}");
     }
+    sqlx::query(
+        "insert into sync.standing (account_id, microsoft_user, pbx_user_id, number)
+         select $1, gen_random_uuid(), 'stays-' || i, '+12125550100' from generate_series(1000, 1029) i, generate_series(1, 2)",
+    )
+    .bind(world.first.id.0)
+    .execute(&world.tester.admin)
+    .await?;
+    let mut standing = users.clone();
+    standing.set_query(Some("after=more-1069"));
+    assert_eq!(listed(&browser.go(&standing).await?), 30, "each once, and all on one page");
     for bad in ["unmapped=1", "search=a%00b", "after=%0a"] {
         let mut filtered = users.clone();
         filtered.set_query(Some(bad));

@@ -28,7 +28,8 @@ statements! {
               (select m.pbx_user_id from admin.mappings m where m.account_id = $1 and m.pbx_user_id > $2 and not $3
                 order by m.pbx_user_id limit $4)
               union
-              (select x.pbx_user_id from sync.standing x
+              -- something may stand on several Microsoft users of one PBX user
+              (select distinct x.pbx_user_id from sync.standing x
                 where x.account_id = $1 and x.pbx_user_id > $2
                   and not ($3 and exists (select from admin.mappings m where m.account_id = $1 and m.pbx_user_id = x.pbx_user_id))
                 order by x.pbx_user_id limit $4)) u
