@@ -8,8 +8,9 @@ select l.account_id, l.gen, l.pbx_user_id, l.kind, l.fields, l.detected_at
     or exists (select from sync.standing s where s.account_id = l.account_id and s.pbx_user_id = l.pbx_user_id);
 grant select on change.counting to tandem_debouncer, tandem_portal, tandem_portal_fleet, tandem_notifier;
 
--- As before, and of what landed only the first and the last change that counts are looked at, in the order of their
--- generations, since asking of each whether it counts takes longer than anything else here.
+-- As before, and of what landed it is asked only of the first and the last change, in the order of their generations,
+-- and of those detected before the one or after the other, whether they count: asking of each takes longer than anything
+-- else here, and changes that land side by side are seldom detected in another order.
 create or replace function queue.gather(
   accounts uuid[], traced uuid[], traces text[], quiet_ms integer, max_wait_ms integer
 ) returns table (account_id uuid, gathered_gen bigint, first_change_at timestamptz, due_at timestamptz) language plpgsql
@@ -44,13 +45,15 @@ begin
                       least(w.first_change_at, c.first_at) + coalesce(a.max_wait_ms, gather.max_wait_ms) * interval '1 ms') end
     from unnest(held, gens, places) as n (id, gen, place)
    cross join lateral (
-     select u.gen as upto, f.detected_at as first_at,
-            case when f.gen = u.gen then f.detected_at
-                 when f.gen < u.gen then (select l.detected_at from change.counting l where l.account_id = n.id and l.gen > n.gen
-                                           order by l.gen desc limit 1) end as last_at
+     select u.gen as upto, least(f.detected_at, o.first_at) as first_at, greatest(e.detected_at, o.last_at) as last_at
        from (select l.gen from change.log l where l.account_id = n.id and l.gen > n.gen order by l.gen desc limit 1) u
        left join lateral (select l.gen, l.detected_at from change.counting l where l.account_id = n.id and l.gen > n.gen
                            order by l.gen limit 1) f on true
+       left join lateral (select l.detected_at from change.counting l where l.account_id = n.id and l.gen >= f.gen
+                           order by l.gen desc limit 1) e on true
+       left join lateral (select min(l.detected_at) as first_at, max(l.detected_at) as last_at from change.counting l
+                           where f.gen < u.gen and l.account_id = n.id and l.gen > n.gen
+                             and (l.detected_at < f.detected_at or l.detected_at > e.detected_at)) o on true
      offset 0) c
     join admin.accounts a on a.account_id = n.id
    -- a row stays where it is while it is locked
