@@ -16,3 +16,4 @@ mod rates;
 mod retention;
 mod row_level_security;
 mod tokens;
+mod windows;
