@@ -11,7 +11,7 @@ use tandem_domain::{AccountId, JobId, ObjectId, PbxUserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::sql::statements;
+use crate::sql::{pattern, statements};
 use crate::{StoreError, Tx};
 
 statements! {
@@ -289,11 +289,7 @@ pub async fn list(
 ) -> Result<Vec<MicrosoftUser>, StoreError> {
     let failed = tx.failed();
     let work = tx.work();
-    // what a pattern would act on is meant as it is written
-    let search = filter
-        .search
-        .as_ref()
-        .map(|text| text.replace('\0', "").replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    let search = filter.search.as_deref().map(pattern);
     let rows = sqlx::query(LIST)
         .bind(account.0)
         .bind(filter.eligible)

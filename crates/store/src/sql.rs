@@ -10,3 +10,8 @@ macro_rules! statements {
 }
 
 pub(crate) use statements;
+
+/// A `like` pattern that matches nothing but the text as it is written.
+pub(crate) fn pattern(text: &str) -> String {
+    text.replace('\0', "").replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}

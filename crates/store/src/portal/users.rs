@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::admin::accounts::Mapping;
-use crate::sql::statements;
+use crate::sql::{pattern, statements};
 use crate::{StoreError, Tx};
 
 statements! {
@@ -145,11 +145,6 @@ pub struct Filter {
     pub search: Option<String>,
     /// A search looks at the Microsoft user's names too.
     pub microsoft: bool,
-}
-
-/// A pattern that matches nothing but the text as it is written.
-fn pattern(text: &str) -> String {
-    text.replace('\0', "").replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// A regular expression that matches nothing but the text as it is written.
