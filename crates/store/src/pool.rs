@@ -8,10 +8,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::{Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tandem_domain::AccountId;
 
 use crate::{Login, StoreError};
+
+/// A connection that was idle for longer is tested before it is used.
+const TESTED: Duration = Duration::from_secs(1);
 
 /// Where the database is.
 #[derive(Clone, Debug)]
@@ -89,6 +92,16 @@ impl Store {
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
             .idle_timeout(Duration::from_secs(300))
+            // one that was in use a moment ago is as good as one that answered a moment ago
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .max_lifetime(Duration::from_secs(1800))
             // a cancelled `begin` may leave a transaction open on the connection; the next borrower must not get it
             .after_release(|connection, _| {
