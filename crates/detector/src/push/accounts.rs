@@ -11,14 +11,18 @@ use secrecy::ExposeSecret;
 use tandem_domain::AccountId;
 use tandem_pbx::push::{self, PushSecret};
 use tandem_runtime::config::{SecretFileError, secret_file};
-use tandem_runtime::{BoxError, Ids, chain};
+use tandem_runtime::{Batches, BoxError, Ids, chain};
 use tandem_store::{Store, StoreError, pbx};
 use tokio::time::Instant;
+
+use crate::push::problem::Problem;
 
 /// A changed account or secret is noticed after this long.
 const FRESH: Duration = Duration::from_secs(2);
 /// Entries remembered; senders that do not exist count too.
 const MOST: usize = 20_000;
+/// Accounts looked up in one go, when many come at once.
+const TOGETHER: usize = 500;
 /// Secrets of one file: one, or two while it is being replaced.
 const MOST_SECRETS: usize = 2;
 
@@ -31,11 +35,15 @@ pub(crate) struct Sender<Id> {
 
 type Cache<Id> = Mutex<HashMap<String, (Instant, Option<Sender<Id>>)>>;
 
+/// What a path segment came to.
+type Found = Result<Option<Sender<AccountId>>, Arc<StoreError>>;
+
 /// Looks senders up, and remembers them for a moment.
 pub(crate) struct Accounts {
     store: Store,
     secrets_dir: PathBuf,
     accounts: Cache<AccountId>,
+    lookups: Batches<String, Found>,
     sources: Cache<String>,
     /// Signed against when there is no sender, so that one that does not exist answers like one that does.
     nobody: Arc<[PushSecret]>,
@@ -49,6 +57,7 @@ impl Accounts {
             store,
             secrets_dir,
             accounts: Mutex::default(),
+            lookups: Batches::new(1, TOGETHER),
             sources: Mutex::default(),
             nobody: nobody.into_iter().collect(),
         }
@@ -60,22 +69,38 @@ impl Accounts {
     }
 
     /// The account of a path segment: its name, or its id in lower case.
-    pub(crate) async fn account(&self, segment: &str) -> Result<Option<Sender<AccountId>>, StoreError> {
+    pub(crate) async fn account(&self, segment: &str) -> Result<Option<Sender<AccountId>>, Problem> {
         if let Some(known) = remembered(&self.accounts, segment) {
             return Ok(known);
         }
-        let id = push::parse_account(segment).ok();
-        let name = (id.is_none() && is_name(segment)).then_some(segment);
-        let found = match (id, name) {
-            (None, None) => None,
-            _ => pbx::push::account(&self.store, id, name).await?,
-        };
-        let sender = match found {
-            Some((id, name)) => self.secrets(name).await.map(|secrets| Sender { id, secrets }),
-            None => None,
-        };
+        let looked_up =
+            self.lookups.join(segment.to_owned(), 1, async |segments| self.look_up(&segments).await).await;
+        let sender = looked_up.ok_or_else(Problem::internal)?.map_err(|error| Problem::storeless(&error))?;
         remember(&self.accounts, segment, sender.clone());
         Ok(sender)
+    }
+
+    async fn look_up(&self, segments: &[String]) -> Vec<Found> {
+        let ids: Vec<_> = segments.iter().filter_map(|segment| push::parse_account(segment).ok()).collect();
+        let is_id = |text: &str| push::parse_account(text).is_ok();
+        let names: Vec<&str> =
+            segments.iter().map(String::as_str).filter(|text| is_name(text) && !is_id(text)).collect();
+        let found = match pbx::push::accounts(&self.store, &ids, &names).await {
+            Ok(found) => found,
+            Err(error) => {
+                let error = Arc::new(error);
+                return segments.iter().map(|_| Err(Arc::clone(&error))).collect();
+            }
+        };
+        let names = found.iter().map(|(_, name)| name.clone()).collect();
+        let mut senders = HashMap::new();
+        for ((id, name), secrets) in found.into_iter().zip(self.secrets(names).await) {
+            if let Some(secrets) = secrets {
+                senders.insert(name, Sender { id, secrets: Arc::clone(&secrets) });
+                senders.insert(id.to_string(), Sender { id, secrets });
+            }
+        }
+        segments.iter().map(|segment| Ok(senders.get(segment).cloned())).collect()
     }
 
     /// The source of a path segment. Its secrets are in `_source.<name>`, which is no account's name.
@@ -84,7 +109,7 @@ impl Accounts {
             return known;
         }
         let sender = if is_name(segment) {
-            let secrets = self.secrets(format!("_source.{segment}")).await;
+            let secrets = self.secrets(vec![format!("_source.{segment}")]).await.pop().flatten();
             secrets.map(|secrets| Sender { id: segment.to_owned(), secrets })
         } else {
             None
@@ -93,17 +118,19 @@ impl Accounts {
         sender
     }
 
-    async fn secrets(&self, name: String) -> Option<Arc<[PushSecret]>> {
-        let path = self.secrets_dir.join(&name);
-        let read = tokio::task::spawn_blocking(move || read_secrets(&path)).await;
-        match read.map_err(BoxError::from).and_then(|read| read) {
-            Ok(secrets) => secrets,
-            Err(error) => {
-                tracing::warn!(sender = %name, error = %chain(error.as_ref()), "push secrets cannot be used");
-                None
-            }
-        }
+    /// The secrets in files of these names, in their order.
+    async fn secrets(&self, names: Vec<String>) -> Vec<Option<Arc<[PushSecret]>>> {
+        let folder = self.secrets_dir.clone();
+        let read = move || names.iter().map(|name| usable_secrets(&folder, name)).collect();
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
     }
+}
+
+fn usable_secrets(folder: &Path, name: &str) -> Option<Arc<[PushSecret]>> {
+    read_secrets(&folder.join(name)).unwrap_or_else(|error| {
+        tracing::warn!(sender = %name, error = %chain(error.as_ref()), "push secrets cannot be used");
+        None
+    })
 }
 
 /// `None` when there is no such file.

@@ -4,6 +4,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use tandem_pbx::push::PushError;
+use tandem_runtime::chain;
+use tandem_store::StoreError;
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,12 @@ impl Problem {
     pub(crate) fn unavailable() -> Self {
         let detail = "nothing was recorded; send the same message again";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry(5)
+    }
+
+    /// Nothing could be looked up.
+    pub(crate) fn storeless(error: &StoreError) -> Self {
+        tracing::warn!(error = %chain(error), "a push could not be looked at");
+        if error.retryable() { Self::unavailable() } else { Self::internal() }
     }
 
     /// Our own fault.

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use tandem_domain::{AccountId, PbxUserId};
 use tandem_pbx::push::{self, PushError, PushSecret, Verified};
 use tandem_runtime::{chain, trace};
-use tandem_store::StoreError;
 use tandem_store::pbx::push::Answer;
 use tandem_store::pbx::sources;
 use time::OffsetDateTime;
@@ -108,7 +107,7 @@ impl App {
         let (parts, body) = request.into_parts();
         let limit = if id.is_some() { push::MAX_USER_BYTES } else { push::MAX_BULK_BYTES };
         let (body, _room) = self.bodies.read(&parts.headers, body, limit).await?;
-        let sender = self.accounts.account(&segment).await.map_err(|error| storeless(&error))?;
+        let sender = self.accounts.account(&segment).await?;
         let secrets = sender.as_ref().map_or_else(|| self.accounts.nobody(), |s| Arc::clone(&s.secrets));
         let verified = self.verified(&parts, &body, &secrets)?;
         // a signature that nobody's secret made cannot be right, so there is a sender from here on
@@ -140,7 +139,8 @@ impl App {
         self.verified(&parts, &body, &secrets)?;
         let source = sender.map(|sender| sender.id).ok_or_else(Problem::internal)?;
         self.admit(&format!("source {source}"))?;
-        let known = sources::read_now(&self.store, &source).await.map_err(|error| storeless(&error))?;
+        let known =
+            sources::read_now(&self.store, &source).await.map_err(|error| Problem::storeless(&error))?;
         if !known {
             let detail = "no such source is read here; the name is the one in the configuration";
             return Err(Problem::new(StatusCode::NOT_FOUND, "no_such_source", detail));
@@ -207,11 +207,6 @@ fn edits(account: AccountId, id: Option<PbxUserId>, body: &[u8]) -> Result<Vec<E
             Ok(Edit { account, user, body: Some(body) })
         })
         .collect()
-}
-
-fn storeless(error: &StoreError) -> Problem {
-    tracing::warn!(error = %chain(error), "a push could not be looked at");
-    if error.retryable() { Problem::unavailable() } else { Problem::internal() }
 }
 
 fn refused(account: AccountId, error: &TakeError) -> Problem {

@@ -15,9 +15,9 @@ use crate::announce::{CHUNK, SaveError};
 use crate::changes::{Edit, Times};
 use crate::push::App;
 
-/// Transactions at once. Fewer would leave the database idle while a group is put together, more would make the groups
-/// smaller.
-const PLACES: usize = 2;
+/// Transactions at once. Fewer would leave the database idle while a group is put together or a commit reaches the disk,
+/// more would make the groups smaller.
+const PLACES: usize = 3;
 /// Tries of a transaction that loses a race.
 const TRIES: u32 = 3;
 

@@ -1,6 +1,5 @@
 //! The stored profiles.
 
-use sqlx::Row;
 use tandem_domain::{AccountId, PbxUserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -99,7 +98,7 @@ pub async fn compare(
     since: Option<OffsetDateTime>,
 ) -> Result<Vec<Option<Stored>>, StoreError> {
     let failed = tx.failed();
-    let rows = sqlx::query(COMPARE)
+    let rows: Vec<(i64, bool, Option<String>, bool, bool, bool, String)> = sqlx::query_as(COMPARE)
         .bind(probes.iter().map(|p| p.account.0).collect::<Vec<_>>())
         .bind(probes.iter().map(|p| p.user.as_str()).collect::<Vec<_>>())
         .bind(probes.iter().map(|p| p.digest).collect::<Vec<_>>())
@@ -108,18 +107,11 @@ pub async fn compare(
         .await
         .map_err(failed)?;
     let mut stored: Vec<Option<Stored>> = probes.iter().map(|_| None).collect();
-    for row in &rows {
+    for (n, same, profile, missing, deleted, newer, place) in rows {
         // ordinality counts from 1
-        let place = usize::try_from(row.get::<i64, _>("n") - 1).unwrap_or(usize::MAX);
-        if let Some(slot) = stored.get_mut(place) {
-            *slot = Some(Stored {
-                same: row.get("same"),
-                profile: row.get("profile"),
-                missing: row.get("missing"),
-                deleted: row.get("deleted"),
-                newer: row.get("newer"),
-                place: row.get("place"),
-            });
+        let at = usize::try_from(n - 1).unwrap_or(usize::MAX);
+        if let Some(slot) = stored.get_mut(at) {
+            *slot = Some(Stored { same, profile, missing, deleted, newer, place });
         }
     }
     Ok(stored)

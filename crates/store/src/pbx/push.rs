@@ -4,13 +4,14 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tandem_domain::{AccountId, Gen};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::sql::statements;
 use crate::{Store, StoreError, Tx};
 
 statements! {
-    /// An account by name or id.
-    ACCOUNT = "select account_id, name from admin.accounts where account_id = $1 or name = $2";
+    /// Accounts by id or name.
+    ACCOUNTS = "select account_id, name from admin.accounts where account_id = any ($1) or name = any ($2)";
     /// What the answers to messages are made of, in one look. The users of all stand in one list, those of each message
     /// from one place to another; the limit keeps the look at mappings one by key.
     FACTS = "select i.n, g.gen, a.auto_sync, coalesce(a.paused_until > now(), false) or exists (select from admin.fleet_pause p where p.until > now()) as paused,
@@ -72,22 +73,22 @@ pub struct Facts {
     pub receipt: Option<(Vec<u8>, Answer)>,
 }
 
-/// An account by name or id, with its name.
+/// Accounts by id or name, with their names, in no order; those that do not exist are left out.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn account(
+pub async fn accounts(
     store: &Store,
-    id: Option<AccountId>,
-    name: Option<&str>,
-) -> Result<Option<(AccountId, String)>, StoreError> {
-    let row = sqlx::query(ACCOUNT)
-        .bind(id.map(|id| id.0))
-        .bind(name)
-        .fetch_optional(store.pool())
+    ids: &[AccountId],
+    names: &[&str],
+) -> Result<Vec<(AccountId, String)>, StoreError> {
+    let rows: Vec<(Uuid, String)> = sqlx::query_as(ACCOUNTS)
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(names)
+        .fetch_all(store.pool())
         .await
-        .map_err(|source| StoreError::of("pbx.push.account", source))?;
-    Ok(row.map(|row| (AccountId(row.get("account_id")), row.get("name"))))
+        .map_err(|source| StoreError::of("pbx.push.accounts", source))?;
+    Ok(rows.into_iter().map(|(id, name)| (AccountId(id), name)).collect())
 }
 
 /// A message to look at.
