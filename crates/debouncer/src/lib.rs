@@ -24,6 +24,10 @@ use crate::cutter::Cutter;
 use crate::gather::Gatherer;
 use crate::metrics::Metrics;
 
+/// How long the first announcement of a batch waits for company: next to nothing beside a window, and ten accounts
+/// together cost little more than one.
+const COMPANY: Duration = Duration::from_millis(50);
+
 /// Settings of the role.
 #[derive(Clone, Debug)]
 pub struct DebouncerSettings {
@@ -69,7 +73,7 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &DebouncerSettings) {
     let (bus, stop) = (parts.bus.clone(), ctx.shutdown.clone());
     let letters = Letters::new(parts.store.clone());
     let heard = gatherer.clone();
-    let batches = Batches { slots: settings.slots, ..Batches::default() };
+    let batches = Batches { slots: settings.slots, linger: COMPANY, ..Batches::default() };
     ctx.spawn("debouncer.changed", async move {
         bus.run_batches(consumer, batches, letters, stop, move |deliveries| {
             let gatherer = heard.clone();
