@@ -5,7 +5,7 @@ set -euo pipefail
 
 psql --quiet --set ON_ERROR_STOP=1 --set password="$(cat /run/tandem/owner-password)" --username postgres <<'SQL'
 create role tandem_owner login createrole password :'password';
-create database tandem owner tandem_owner;
+create database tandem owner tandem_owner template template0 lc_collate 'C';
 revoke all on database tandem from public;
 grant connect on database tandem to public;
 SQL

@@ -37,6 +37,7 @@ pub(crate) async fn initdb(
         SUPERUSER,
         "--encoding=UTF8",
         "--locale=C.UTF-8",
+        "--lc-collate=C",
         "--no-instructions",
         "--data-checksums",
     ];
