@@ -68,36 +68,64 @@ enum Mark {
     Out,
 }
 
+/// A Microsoft user within the plan that is carried out.
+type Key<'p> = (&'p PbxUserId, ObjectId);
+
 /// A plan on its way.
+///
+/// Its steps are looked up by user and by number: a plan may have a hundred thousand of them.
 #[derive(Clone, Debug)]
-pub struct Progress {
-    /// The steps of the plan, then those that put numbers back.
-    steps: Vec<Step>,
-    planned: usize,
+pub struct Progress<'p> {
+    plan: &'p [Step],
+    /// Steps that put numbers back, behind those of the plan; each with the step that it stands for.
+    back: Vec<(usize, Step)>,
     marks: Vec<Mark>,
+    /// No step before this place waits.
+    first: usize,
+    /// Places of the steps of each Microsoft user.
+    of_oid: BTreeMap<ObjectId, Vec<usize>>,
+    /// Places of the steps that give a number.
+    giving: BTreeMap<&'p Number, Vec<usize>>,
     busy: BTreeSet<ObjectId>,
-    stopped: BTreeMap<UserKey, Fate>,
-    touched: BTreeSet<UserKey>,
+    stopped: BTreeMap<Key<'p>, Fate>,
+    touched: BTreeSet<Key<'p>>,
+    /// How many steps of each group run or are done.
+    begun: BTreeMap<u32, usize>,
+    /// Users that have given a number up and have not got the one that they get for it.
+    without: BTreeSet<Key<'p>>,
     /// Users with a request of unknown outcome, and the numbers of those requests.
-    open: BTreeSet<UserKey>,
+    open: BTreeSet<Key<'p>>,
     open_numbers: BTreeSet<Number>,
 }
 
-fn key(step: &Step) -> UserKey {
-    (step.user.clone(), step.oid)
+fn key(step: &Step) -> Key<'_> {
+    (&step.user, step.oid)
 }
 
-impl Progress {
+impl<'p> Progress<'p> {
     /// Nothing has begun.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &'p Plan) -> Self {
+        let mut of_oid: BTreeMap<ObjectId, Vec<usize>> = BTreeMap::new();
+        let mut giving: BTreeMap<&Number, Vec<usize>> = BTreeMap::new();
+        for (index, step) in plan.steps.iter().enumerate() {
+            of_oid.entry(step.oid).or_default().push(index);
+            if let Action::AssignNumber { number, .. } = &step.action {
+                giving.entry(number).or_default().push(index);
+            }
+        }
         Self {
-            steps: plan.steps.clone(),
-            planned: plan.steps.len(),
+            plan: &plan.steps,
+            back: vec![],
             marks: vec![Mark::Waiting; plan.steps.len()],
+            first: 0,
+            of_oid,
+            giving,
             busy: BTreeSet::new(),
             stopped: BTreeMap::new(),
             touched: BTreeSet::new(),
+            begun: BTreeMap::new(),
+            without: BTreeSet::new(),
             open: BTreeSet::new(),
             open_numbers: BTreeSet::new(),
         }
@@ -106,34 +134,37 @@ impl Progress {
     /// The step at a place; those beyond the plan put numbers back.
     #[must_use]
     pub fn step(&self, index: usize) -> &Step {
-        &self.steps[index]
+        match self.plan.get(index) {
+            Some(step) => step,
+            None => &self.back[index - self.plan.len()].1,
+        }
+    }
+
+    fn key(&self, index: usize) -> Key<'p> {
+        let of_plan = if index < self.plan.len() { index } else { self.back[index - self.plan.len()].0 };
+        key(&self.plan[of_plan])
     }
 
     /// The next step that may start. While giving way only users and groups that have begun go on.
     pub fn next(&mut self, give_way: bool) -> Option<usize> {
         // a user without a number goes first
-        let put_back = (self.planned..self.steps.len()).find(|index| {
-            self.marks[*index] == Mark::Waiting && !self.busy.contains(&self.steps[*index].oid)
-        });
+        let put_back = (self.plan.len()..self.marks.len())
+            .find(|index| self.marks[*index] == Mark::Waiting && !self.busy.contains(&self.step(*index).oid));
         if let Some(index) = put_back {
             return Some(self.start(index));
         }
-        let begun: BTreeSet<u32> = self
-            .steps
-            .iter()
-            .zip(&self.marks)
-            .filter(|(_, mark)| matches!(mark, Mark::Running | Mark::Done))
-            .filter_map(|(step, _)| step.group)
-            .collect();
-        for index in 0..self.planned {
-            if self.marks[index] != Mark::Waiting || self.busy.contains(&self.steps[index].oid) {
+        let waiting = self.marks[self.first..self.plan.len()].iter().position(|mark| *mark == Mark::Waiting);
+        self.first = waiting.map_or(self.plan.len(), |at| self.first + at);
+        for index in self.first..self.plan.len() {
+            let step = &self.plan[index];
+            if self.marks[index] != Mark::Waiting || self.busy.contains(&step.oid) {
                 continue;
             }
-            if self.stopped.contains_key(&key(&self.steps[index])) {
+            if self.stopped.contains_key(&key(step)) {
                 self.marks[index] = Mark::Out;
                 continue;
             }
-            let marks: Vec<Mark> = self.steps[index].depends_on.iter().map(|no| self.mark_of(*no)).collect();
+            let marks: Vec<Mark> = step.depends_on.iter().map(|no| self.mark_of(*no)).collect();
             if marks.contains(&Mark::Out) {
                 self.stop(index, Fate::Depends);
                 if self.put_back() {
@@ -144,9 +175,8 @@ impl Progress {
             if marks.iter().any(|mark| *mark != Mark::Done) || self.earlier_step_waits(index) {
                 continue;
             }
-            let step = &self.steps[index];
-            let in_hand =
-                step.group.is_some_and(|group| begun.contains(&group)) || self.touched.contains(&key(step));
+            let in_hand = step.group.is_some_and(|group| self.begun.contains_key(&group))
+                || self.touched.contains(&key(step));
             if give_way && !in_hand {
                 self.stop(index, Fate::Left);
                 continue;
@@ -158,19 +188,28 @@ impl Progress {
 
     /// A step that was started has ended.
     pub fn ended(&mut self, index: usize, result: StepResult) {
-        let user = key(&self.steps[index]);
+        let user = self.key(index);
         self.busy.remove(&user.1);
         if result == StepResult::Done {
             self.marks[index] = Mark::Done;
             self.touched.insert(user);
-        } else if index < self.planned {
-            self.stop(index, Fate::Ended(index));
+            match self.step(index).action {
+                Action::UnassignNumber { .. } if self.lost(user).is_some() => _ = self.without.insert(user),
+                Action::AssignNumber { .. } if index < self.plan.len() => _ = self.without.remove(&user),
+                _ => {}
+            }
         } else {
-            self.marks[index] = Mark::Out;
+            self.unbegin(index);
+            if index < self.plan.len() {
+                self.stop(index, Fate::Ended(index));
+            } else {
+                self.marks[index] = Mark::Out;
+            }
         }
         if result == StepResult::Open {
-            self.open.insert(key(&self.steps[index]));
-            self.open_numbers.extend(self.steps[index].action.number().cloned());
+            self.open.insert(user);
+            let number = self.step(index).action.number().cloned();
+            self.open_numbers.extend(number);
         }
         match result {
             // what cannot be started now cannot be put back either
@@ -184,11 +223,10 @@ impl Progress {
     /// What became of every user; nothing may be running any more.
     #[must_use]
     pub fn finish(self) -> Run {
-        let mut users: BTreeMap<UserKey, UserRun> = BTreeMap::new();
-        for index in 0..self.planned {
-            let user = key(&self.steps[index]);
-            let run = users.entry(user.clone()).or_insert_with(|| UserRun {
-                fate: self.stopped.get(&user).copied().unwrap_or(Fate::Done),
+        let mut users: BTreeMap<Key<'p>, UserRun> = BTreeMap::new();
+        for (index, step) in self.plan.iter().enumerate() {
+            let run = users.entry(key(step)).or_insert_with(|| UserRun {
+                fate: self.stopped.get(&key(step)).copied().unwrap_or(Fate::Done),
                 done: vec![],
                 put_back: None,
                 without: None,
@@ -202,27 +240,41 @@ impl Progress {
             }
         }
         for (user, run) in &mut users {
-            let Some(lost) = self.lost(user) else { continue };
-            let back = self.put_back_step(user);
+            let Some(lost) = self.lost(*user) else { continue };
+            let back = self.put_back_step(*user);
             if back.is_some_and(|index| self.marks[index] == Mark::Done) {
-                run.put_back = Some(lost);
+                run.put_back = Some(lost.clone());
             } else {
-                run.without = Some(lost);
+                run.without = Some(lost.clone());
             }
         }
-        Run { users }
+        Run { users: users.into_iter().map(|((user, oid), run)| ((user.clone(), oid), run)).collect() }
     }
 
     fn start(&mut self, index: usize) -> usize {
         self.marks[index] = Mark::Running;
-        self.busy.insert(self.steps[index].oid);
+        self.busy.insert(self.key(index).1);
+        if let Some(group) = self.step(index).group {
+            *self.begun.entry(group).or_default() += 1;
+        }
         index
+    }
+
+    /// A step that had begun came to nothing.
+    fn unbegin(&mut self, index: usize) {
+        let group = self.step(index).group;
+        let Some((group, count)) = group.and_then(|group| Some((group, self.begun.get_mut(&group)?))) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.begun.remove(&group);
+        }
     }
 
     fn stop(&mut self, index: usize, fate: Fate) {
         self.marks[index] = Mark::Out;
-        let user = key(&self.steps[index]);
-        let known = self.stopped.entry(user).or_insert(fate);
+        let known = self.stopped.entry(self.key(index)).or_insert(fate);
         if matches!(fate, Fate::Ended(_)) {
             *known = fate;
         }
@@ -232,113 +284,114 @@ impl Progress {
         usize::try_from(no).ok().and_then(|no| self.marks.get(no - 1)).copied().unwrap_or(Mark::Out)
     }
 
+    /// Places of the steps that the plan has for a user, in its order.
+    fn places(&self, user: Key<'p>) -> impl Iterator<Item = usize> {
+        let all = self.of_oid.get(&user.1).into_iter().flatten();
+        all.copied().filter(move |index| self.plan[*index].user == *user.0)
+    }
+
     /// Steps of one Microsoft user run in the order of the plan.
     fn earlier_step_waits(&self, index: usize) -> bool {
-        let oid = self.steps[index].oid;
-        (0..index).any(|earlier| self.steps[earlier].oid == oid && self.marks[earlier] == Mark::Waiting)
+        let all = self.of_oid.get(&self.plan[index].oid).into_iter().flatten();
+        all.take_while(|earlier| **earlier < index).any(|earlier| self.marks[*earlier] == Mark::Waiting)
     }
 
     /// The primary number that a user gave up for another one, as long as it has not got that one.
-    fn lost(&self, user: &UserKey) -> Option<Number> {
+    fn lost(&self, user: Key<'p>) -> Option<&'p Number> {
         let mut lost = None;
         let mut wants = false;
-        for (step, mark) in self.steps[..self.planned].iter().zip(&self.marks) {
-            if key(step) != *user {
-                continue;
-            }
-            match &step.action {
-                Action::UnassignNumber { number } if *mark == Mark::Done => {
-                    lost = lost.or(Some(number.clone()));
-                }
-                Action::AssignNumber { .. } if *mark == Mark::Done => return None,
-                Action::AssignNumber { .. } => wants = true,
+        for index in self.places(user) {
+            match (&self.plan[index].action, self.marks[index]) {
+                (Action::UnassignNumber { number }, Mark::Done) => lost = lost.or(Some(number)),
+                (Action::AssignNumber { .. }, Mark::Done) => return None,
+                (Action::AssignNumber { .. }, _) => wants = true,
                 _ => {}
             }
         }
         lost.filter(|_| wants)
     }
 
-    fn put_back_step(&self, user: &UserKey) -> Option<usize> {
-        (self.planned..self.steps.len()).find(|index| key(&self.steps[*index]) == *user)
+    fn put_back_step(&self, user: Key<'p>) -> Option<usize> {
+        (self.plan.len()..self.marks.len()).find(|index| self.key(*index) == user)
     }
 
     /// Adds the steps that put numbers back; true when there are new ones.
     fn put_back(&mut self) -> bool {
-        let before = self.steps.len();
-        let stopped: Vec<UserKey> = self.stopped.keys().cloned().collect();
+        let before = self.back.len();
+        let stopped: Vec<Key<'p>> =
+            self.without.iter().filter(|user| self.stopped.contains_key(*user)).copied().collect();
         for user in stopped {
-            if self.put_back_step(&user).is_some() || self.is_locked(&user) {
+            if self.put_back_step(user).is_some() || self.is_locked(user) {
                 continue;
             }
             let mut others = vec![];
-            if self.lost(&user).is_none() || !self.can_go_back(&user, &mut others) {
+            if self.lost(user).is_none() || !self.can_go_back(user, &mut others) {
                 continue;
             }
             for other in others {
-                for index in 0..self.planned {
-                    if key(&self.steps[index]) == other && self.marks[index] == Mark::Waiting {
-                        self.stop(index, Fate::Depends);
-                    }
+                let waiting: Vec<usize> =
+                    self.places(other).filter(|index| self.marks[*index] == Mark::Waiting).collect();
+                for index in waiting {
+                    self.stop(index, Fate::Depends);
                 }
-                self.give_back(&other);
+                self.give_back(other);
             }
-            self.give_back(&user);
+            self.give_back(user);
         }
-        self.steps.len() > before
+        self.back.len() > before
     }
 
     /// A request without a known outcome locks its user.
-    fn is_locked(&self, user: &UserKey) -> bool {
-        self.busy.contains(&user.1) || self.open.contains(user)
+    fn is_locked(&self, user: Key<'p>) -> bool {
+        self.busy.contains(&user.1) || self.open.contains(&user)
     }
 
     /// Whether the number that a user lost is free, or will be when the others named are left as they are.
-    fn can_go_back(&self, user: &UserKey, others: &mut Vec<UserKey>) -> bool {
+    fn can_go_back(&self, user: Key<'p>, others: &mut Vec<Key<'p>>) -> bool {
         let Some(lost) = self.lost(user) else { return true };
-        if self.open_numbers.contains(&lost) {
+        if self.open_numbers.contains(lost) {
             return false;
         }
-        for (step, mark) in self.steps[..self.planned].iter().zip(&self.marks) {
-            let takes = matches!(&step.action, Action::AssignNumber { number, .. } if *number == lost);
-            let taker = key(step);
-            let never = *mark == Mark::Out || *mark == Mark::Waiting && self.stopped.contains_key(&taker);
-            if !takes || taker == *user || never || others.contains(&taker) {
+        for index in self.giving.get(lost).into_iter().flatten() {
+            let (taker, mark) = (self.key(*index), self.marks[*index]);
+            let never = mark == Mark::Out || mark == Mark::Waiting && self.stopped.contains_key(&taker);
+            if taker == user || never || others.contains(&taker) {
                 continue;
             }
-            if *mark != Mark::Waiting || self.is_locked(&taker) {
+            if mark != Mark::Waiting || self.is_locked(taker) {
                 return false;
             }
-            others.push(taker.clone());
-            if !self.can_go_back(&taker, others) {
+            others.push(taker);
+            if !self.can_go_back(taker, others) {
                 return false;
             }
         }
         true
     }
 
-    fn give_back(&mut self, user: &UserKey) {
+    fn give_back(&mut self, user: Key<'p>) {
         let Some(number) = self.lost(user) else { return };
         if self.put_back_step(user).is_some() {
             return;
         }
-        let mut steps = self.steps[..self.planned].iter().filter(|step| key(step) == *user);
-        let Some(assign) = steps.find(|step| matches!(step.action, Action::AssignNumber { .. })) else {
-            return;
-        };
-        let Action::AssignNumber { location_id, .. } = &assign.action else { return };
+        let assign = self.places(user).find_map(|index| match &self.plan[index].action {
+            Action::AssignNumber { location_id, .. } => Some((index, location_id.clone())),
+            _ => None,
+        });
+        let Some((index, location_id)) = assign else { return };
         let step = Step {
-            no: u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX),
+            no: u32::try_from(self.marks.len() + 1).unwrap_or(u32::MAX),
             user: user.0.clone(),
             oid: user.1,
-            action: Action::AssignNumber { number: number.clone(), location_id: location_id.clone() },
+            action: Action::AssignNumber { number: number.clone(), location_id },
             before: None,
             before_own: true,
             after: Some(number.to_string()),
             reason: "put back, since the new number could not be given".to_owned(),
             depends_on: vec![],
-            group: assign.group,
+            group: self.plan[index].group,
         };
-        self.steps.push(step);
+        self.back.push((index, step));
         self.marks.push(Mark::Waiting);
     }
 }
