@@ -59,32 +59,45 @@ async fn differing(
     plan: &Plan,
     executed: &Executed,
 ) -> Result<BTreeMap<UserKey, Why>, GraphError> {
-    let mut records: BTreeMap<ObjectId, Option<UserConfiguration>> = BTreeMap::new();
-    if executed.done.len() <= SINGLE {
-        for (_, oid) in executed.done.keys() {
-            records.insert(*oid, hands.client.user_configuration(oid.0).await?);
-        }
-    } else {
-        let mut pages = hands.client.user_configurations();
-        while let Some(page) = pages.next().await? {
-            records.extend(page.into_iter().map(|record| (ObjectId(record.id), Some(record))));
-        }
+    let mut steps: BTreeMap<ObjectId, Vec<&Step>> = BTreeMap::new();
+    for step in &plan.steps {
+        steps.entry(step.oid).or_default().push(step);
+    }
+    let mut unread: BTreeMap<ObjectId, Vec<&UserKey>> = BTreeMap::new();
+    for user in executed.done.keys() {
+        unread.entry(user.1).or_default().push(user);
     }
     let mut pending = BTreeMap::new();
-    for user in executed.done.keys() {
-        let record = records.get(&user.1).and_then(Option::as_ref);
-        let last_words = last_steps(plan.steps.iter().filter(|s| s.oid == user.1));
-        let why = last_words.into_iter().find_map(|step| disagrees(&step.action, record));
-        let outside = || record.and_then(|record| changed_outside(plan, user, record));
-        pending.extend(why.map(|why| (user.clone(), outside().map_or(Why::Differs(why), Why::Outside))));
+    let mut judge = |users: Vec<&UserKey>, record: Option<&UserConfiguration>| {
+        for user in users {
+            let steps = steps.get(&user.1).map_or(&[][..], Vec::as_slice);
+            let why = last_steps(steps).into_iter().find_map(|step| disagrees(&step.action, record));
+            let outside = || record.and_then(|record| changed_outside(steps, record));
+            let why = why.map(|why| outside().map_or(Why::Differs(why), Why::Outside));
+            pending.extend(why.map(|why| (user.clone(), why)));
+        }
+    };
+    if executed.done.len() <= SINGLE {
+        for (oid, users) in unread {
+            let record = hands.client.user_configuration(oid.0).await?;
+            judge(users, record.as_ref());
+        }
+        return Ok(pending);
     }
+    // judged as they come: of a large tenant the records together are far more than the plan
+    let mut pages = hands.client.user_configurations();
+    while let Some(page) = pages.next().await? {
+        for record in &page {
+            judge(unread.remove(&ObjectId(record.id)).unwrap_or_default(), Some(record));
+        }
+    }
+    unread.into_values().for_each(|users| judge(users, None));
     Ok(pending)
 }
 
 /// A primary number that the user neither had before the job nor got from it: a late landing cannot bring that.
-fn changed_outside(plan: &Plan, user: &UserKey, record: &UserConfiguration) -> Option<String> {
-    let steps = plan.steps.iter().filter(|step| step.oid == user.1);
-    let known: Vec<&Number> = steps.filter_map(|step| step.action.number()).collect();
+fn changed_outside(steps: &[&Step], record: &UserConfiguration) -> Option<String> {
+    let known: Vec<&Number> = steps.iter().filter_map(|step| step.action.number()).collect();
     if known.is_empty() {
         return None;
     }
@@ -100,7 +113,7 @@ fn changed_outside(plan: &Plan, user: &UserKey, record: &UserConfiguration) -> O
 
 /// Of the steps of one user, those whose effect should still be there: a number that came off and went on again, or
 /// the other way round, is judged by the later step.
-fn last_steps<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<&'a Step> {
+fn last_steps<'a>(steps: &[&'a Step]) -> Vec<&'a Step> {
     let mut last: BTreeMap<String, &Step> = BTreeMap::new();
     for step in steps {
         let what = match &step.action {
