@@ -20,8 +20,8 @@ impl PolicyType {
     /// The type of the account's dial plan.
     pub const DIAL_PLAN: &'static str = "TenantDialPlan";
 
-    fn key(&self) -> String {
-        self.0.to_ascii_lowercase()
+    fn key(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
     }
 }
 
@@ -38,12 +38,12 @@ impl PartialOrd for PolicyType {
 }
 impl Ord for PolicyType {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        self.key().cmp(other.key())
     }
 }
 impl std::hash::Hash for PolicyType {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.key().for_each(|byte| byte.hash(state));
     }
 }
 impl fmt::Display for PolicyType {

@@ -55,7 +55,8 @@ pub(crate) async fn waits(
     work: &Work<'_>,
     results: &mut BTreeMap<UserKey, Result>,
 ) -> std::result::Result<BTreeMap<PbxUserId, Wait>, StoreError> {
-    let names: Vec<String> = results.keys().map(|(user, _)| user.0.clone()).collect();
+    let deferred = results.iter().filter(|(_, result)| result.defer.is_some());
+    let names: Vec<String> = deferred.map(|((user, _), _)| user.0.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let looks = users::looks(tx, work.claim.account, &names).await?;
     let mut waits = BTreeMap::new();

@@ -27,8 +27,12 @@ pub fn fingerprint(steps: &[Step], held: &[Step]) -> String {
     let mut lines: Vec<String> =
         steps.iter().map(|step| line(step, false)).chain(held.iter().map(|step| line(step, true))).collect();
     lines.sort_unstable();
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, lines.join("\n").as_bytes());
-    hash.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+    let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for (index, line) in lines.iter().enumerate() {
+        hash.update(if index == 0 { b"" } else { b"\n" });
+        hash.update(line.as_bytes());
+    }
+    hash.finish().as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
         // writing into a String cannot fail
         let _ = write!(hex, "{byte:02x}");
         hex

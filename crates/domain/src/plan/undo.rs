@@ -101,9 +101,13 @@ pub fn targets(
 ) -> (Vec<WantedUser>, BTreeMap<ObjectId, Standing>) {
     let mut targets = vec![];
     let mut stands = BTreeMap::new();
+    let mut by_oid: BTreeMap<ObjectId, &WantedUser> = BTreeMap::new();
+    for entry in wanted {
+        by_oid.entry(entry.oid).or_insert(entry);
+    }
     for user in touched {
         let mut target = leaving_user(&user.user, user.oid);
-        if let Some(now) = wanted.iter().find(|entry| entry.oid == user.oid) {
+        if let Some(now) = by_oid.get(&user.oid) {
             target.service = now.service;
             target.location_id.clone_from(&now.location_id);
         }
