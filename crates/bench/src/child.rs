@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::servers::{Stage, context};
+use crate::tenant::Pressure;
 use crate::{diff, tenant};
 
 /// What a child runs. It comes over standard input, because it holds passwords.
@@ -27,7 +28,7 @@ pub(crate) struct Spec {
 #[derive(Debug, Serialize, Deserialize)]
 enum Role {
     Detector { pbx: String },
-    Worker { name: String, slots: usize, graph: String },
+    Worker { name: String, slots: usize, graph: String, pressure: Pressure },
 }
 
 impl Spec {
@@ -37,8 +38,8 @@ impl Spec {
     }
 
     /// A worker that takes so many Auto jobs at once.
-    pub(crate) fn worker(stage: &Stage, name: &str, slots: usize, graph: &str) -> Self {
-        Self::of(stage, Role::Worker { name: name.to_owned(), slots, graph: graph.to_owned() })
+    pub(crate) fn worker(stage: &Stage, name: &str, slots: usize, graph: &str, pressure: Pressure) -> Self {
+        Self::of(stage, Role::Worker { name: name.to_owned(), slots, graph: graph.to_owned(), pressure })
     }
 
     fn of(stage: &Stage, role: Role) -> Self {
@@ -91,11 +92,12 @@ pub(crate) async fn run() -> Result<()> {
     let ctx = context();
     match spec.role {
         Role::Detector { pbx } => diff::detector(&ctx, &stage, &pbx.into()).await?,
-        Role::Worker { name, slots, graph } => {
-            let graph = tenant::graph(&graph, tenant::Pressure::PRODUCTION)?;
+        Role::Worker { name, slots, graph, pressure } => {
+            let graph = tenant::graph(&graph, pressure)?;
             let settings = tandem_teams_sync::TeamsSyncSettings {
                 worker: name,
                 auto_slots: slots,
+                in_flight: pressure.operations,
                 ..tandem_teams_sync::TeamsSyncSettings::default()
             };
             tenant::worker(&ctx, &stage, graph, &settings).await?;

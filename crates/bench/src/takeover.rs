@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::child::{Child, Spec};
 use crate::report::say;
 use crate::servers::Servers;
-use crate::tenant::{Customer, Microsoft};
+use crate::tenant::{Customer, Microsoft, Pressure};
 
 /// Long enough that no job ends before its worker is killed.
 const LATENCY: Duration = Duration::from_secs(8);
@@ -27,7 +27,13 @@ pub(crate) async fn run(servers: &Servers, kills: usize) -> Result<Vec<f64>> {
     for number in 1..=u32::try_from(kills)? {
         let customer = Customer::make(&stage, &microsoft, number, USERS).await?;
         customer.changed(&stage, 1, USERS).await?;
-        let spec = Spec::worker(&stage, &format!("victim-{number}"), 1, microsoft.sim.base_url());
+        let spec = Spec::worker(
+            &stage,
+            &format!("victim-{number}"),
+            1,
+            microsoft.sim.base_url(),
+            Pressure::PRODUCTION,
+        );
         let child = Child::start(&spec).await?;
         // writes under way, and none of them ended
         let sent = "select count(*) from sync.intents where account_id = $1 and ended_at is null";
@@ -39,7 +45,9 @@ pub(crate) async fn run(servers: &Servers, kills: usize) -> Result<Vec<f64>> {
         .context("a job does not send anything")?;
         victims.push((customer.account.0, child));
     }
-    let stays = Child::start(&Spec::worker(&stage, "successor", 500, microsoft.sim.base_url())).await?;
+    let stays =
+        Child::start(&Spec::worker(&stage, "successor", 500, microsoft.sim.base_url(), Pressure::PRODUCTION))
+            .await?;
     let mut killed = Vec::new();
     for (account, child) in victims {
         sleep(APART).await;
@@ -72,7 +80,7 @@ async fn taken_over(owner: &sqlx::PgPool, account: Uuid) -> Result<Option<Instan
     Ok(row.map(|row| Instant::now() - Duration::from_secs_f64(row.get::<f64, _>("ago").max(0.0))))
 }
 
-pub(crate) async fn until<T, F>(within: Duration, mut look: impl FnMut() -> F) -> Result<T>
+async fn until<T, F>(within: Duration, mut look: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use msgraph_sim::{Sim, SimConfig, SimHandle};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tandem_domain::{AccountId, PbxUserId, Profile};
 use tandem_graph::{AppCredential, Graph, GraphConfig};
@@ -25,7 +26,7 @@ use crate::servers::Stage;
 const AT_ONCE: usize = 2_000;
 
 /// How hard a worker may press on a tenant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Pressure {
     pub(crate) rate_per_s: u32,
     pub(crate) operations: usize,
