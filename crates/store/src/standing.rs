@@ -9,14 +9,15 @@ use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    /// What stands on a Microsoft user now.
+    /// What stands on Microsoft users now.
     STAND = "insert into sync.standing as s (account_id, microsoft_user, pbx_user_id, number, policies)
-             values ($1, $2, $3, $4, $5)
+             select $1, i.oid, i.user_id, i.number, i.policies::jsonb
+               from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) as i (oid, user_id, number, policies)
              on conflict (account_id, microsoft_user) do update
                set pbx_user_id = excluded.pbx_user_id, number = excluded.number, policies = excluded.policies, since = clock_timestamp()
                where (s.pbx_user_id, s.number, s.policies) is distinct from (excluded.pbx_user_id, excluded.number, excluded.policies)";
-    /// Nothing stands on a Microsoft user any more.
-    CLEAR = "delete from sync.standing where account_id = $1 and microsoft_user = $2";
+    /// Nothing stands on Microsoft users any more.
+    CLEAR = "delete from sync.standing where account_id = $1 and microsoft_user = any ($2)";
     /// A number of ours came onto a Microsoft user.
     STAND_NUMBER = "insert into sync.standing as s (account_id, microsoft_user, pbx_user_id, number) values ($1, $2, $3, $4)
                     on conflict (account_id, microsoft_user) do update set number = excluded.number, pbx_user_id = excluded.pbx_user_id, since = clock_timestamp()";
@@ -30,27 +31,37 @@ statements! {
     UNSTAND_POLICY = "update sync.standing set policies = policies - $3::text, since = clock_timestamp() where account_id = $1 and microsoft_user = $2";
 }
 
-/// Sets what stands on a Microsoft user; `None` = nothing of ours.
+/// Sets what stands on Microsoft users; no user may come twice.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn stand(
     tx: &mut Tx,
     account: AccountId,
-    oid: ObjectId,
-    standing: Option<&Standing>,
+    users: &[(ObjectId, Standing)],
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
-    let query = match standing {
-        Some(standing) => sqlx::query(STAND)
-            .bind(account.0)
-            .bind(oid.0)
-            .bind(standing.user.as_str())
-            .bind(standing.number.as_ref().map(|n| n.as_str().to_owned()))
-            .bind(json!(standing.policies)),
-        None => sqlx::query(CLEAR).bind(account.0).bind(oid.0),
-    };
-    query.execute(&mut **tx).await.map_err(failed)?;
+    let number = |standing: &Standing| standing.number.as_ref().map(|n| n.as_str().to_owned());
+    sqlx::query(STAND)
+        .bind(account.0)
+        .bind(users.iter().map(|(oid, _)| oid.0).collect::<Vec<_>>())
+        .bind(users.iter().map(|(_, standing)| standing.user.as_str()).collect::<Vec<_>>())
+        .bind(users.iter().map(|(_, standing)| number(standing)).collect::<Vec<_>>())
+        .bind(users.iter().map(|(_, standing)| json!(standing.policies).to_string()).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Notes that nothing of ours stands on Microsoft users.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn clear(tx: &mut Tx, account: AccountId, users: &[ObjectId]) -> Result<(), StoreError> {
+    let failed = tx.failed();
+    let oids: Vec<_> = users.iter().map(|oid| oid.0).collect();
+    sqlx::query(CLEAR).bind(account.0).bind(oids).execute(&mut **tx).await.map_err(failed)?;
     Ok(())
 }
 

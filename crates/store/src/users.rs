@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
 use sqlx::Row;
 use tandem_domain::ladder::DeferReason;
-use tandem_domain::{AccountId, Gen, JobId, ObjectId, PbxUserId};
+use tandem_domain::plan::{Step, UserPlan};
+use tandem_domain::{AccountId, Gen, JobId, PbxUserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,8 +16,11 @@ use crate::{Store, StoreError, Tx};
 statements! {
     /// Keeps the plan and fixes the job's range.
     PLANNED_JOB = "update queue.jobs set from_gen = $3, to_gen = $4, fingerprint = $5 where job_id = $1 and epoch = $2 and state = 'running'";
-    /// The plan as it was made.
-    RUN = "insert into sync.runs (job_id, epoch, account_id, from_gen, to_gen, fingerprint, plan) values ($1, $2, $3, $4, $5, $6, $7)";
+    /// That a plan was made.
+    RUN = "insert into sync.runs (job_id, epoch, account_id, from_gen, to_gen, fingerprint) values ($1, $2, $3, $4, $5, $6)";
+    /// Its steps.
+    STEPS = "insert into sync.steps (job_id, epoch, account_id, no, step)
+             select $1, $2, $3, s.no, s.step::json from unnest($4::integer[], $5::text[]) as s (no, step)";
     /// Users the plan covers.
     ATTEMPT = "insert into sync.users as u (account_id, pbx_user_id, microsoft_user, attempted_gen, job_id)
                select $1, p.user_id, p.oid, $4, $5 from unnest($2::text[], $3::uuid[]) as p (user_id, oid)
@@ -75,6 +78,9 @@ statements! {
                  set covered_gen = greatest(a.covered_gen, excluded.covered_gen), last_job = excluded.last_job, failures = 0, retry_at = null";
 }
 
+/// Rows of one statement, where a job may have a hundred thousand.
+const TOGETHER: usize = 500;
+
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
@@ -94,10 +100,10 @@ pub struct PlannedRun<'a> {
     pub to: Gen,
     /// Fingerprint of the plan.
     pub fingerprint: &'a str,
-    /// The plan itself.
-    pub plan: &'a Value,
+    /// Its steps.
+    pub steps: &'a [Step],
     /// Users it covers.
-    pub users: &'a [(PbxUserId, ObjectId)],
+    pub users: &'a [UserPlan],
 }
 
 /// Keeps a plan in the transaction of its event.
@@ -105,7 +111,7 @@ pub struct PlannedRun<'a> {
 /// # Errors
 /// [`StoreError`].
 pub async fn planned(tx: &mut Tx, run: &PlannedRun<'_>) -> Result<(), StoreError> {
-    let failed = tx.failed();
+    let (failed, work) = (tx.failed(), tx.work());
     sqlx::query(PLANNED_JOB)
         .bind(run.job.0)
         .bind(run.epoch)
@@ -122,35 +128,50 @@ pub async fn planned(tx: &mut Tx, run: &PlannedRun<'_>) -> Result<(), StoreError
         .bind(run.from)
         .bind(run.to)
         .bind(run.fingerprint)
-        .bind(run.plan)
         .execute(&mut **tx)
         .await
         .map_err(&failed)?;
+    for steps in run.steps.chunks(TOGETHER) {
+        let texts: Result<Vec<String>, _> = steps.iter().map(serde_json::to_string).collect();
+        sqlx::query(STEPS)
+            .bind(run.job.0)
+            .bind(run.epoch)
+            .bind(run.account.0)
+            .bind(steps.iter().map(|step| i32::try_from(step.no).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+            .bind(texts.map_err(|_| StoreError::Inconsistent { work, column: "sync.steps.step" })?)
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
     // a PBX user mapped anew stands twice in a plan; its row follows the Microsoft user that it has now
-    let latest: BTreeMap<&str, Uuid> = run.users.iter().map(|(user, oid)| (user.as_str(), oid.0)).collect();
-    sqlx::query(ATTEMPT)
-        .bind(run.account.0)
-        .bind(latest.keys().copied().collect::<Vec<_>>())
-        .bind(latest.values().copied().collect::<Vec<_>>())
-        .bind(run.to)
-        .bind(run.job.0)
-        .execute(&mut **tx)
-        .await
-        .map_err(&failed)?;
+    let latest: BTreeMap<&str, Uuid> = run.users.iter().map(|of| (of.user.as_str(), of.oid.0)).collect();
+    let latest: Vec<(&str, Uuid)> = latest.into_iter().collect();
+    for users in latest.chunks(TOGETHER) {
+        let (names, oids): (Vec<&str>, Vec<Uuid>) = users.iter().copied().unzip();
+        sqlx::query(ATTEMPT)
+            .bind(run.account.0)
+            .bind(names)
+            .bind(oids)
+            .bind(run.to)
+            .bind(run.job.0)
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
     Ok(())
 }
 
 /// How a user ended within a job.
-#[derive(Clone, Debug)]
-pub struct UserOutcome {
+#[derive(Clone, Copy, Debug)]
+pub struct UserOutcome<'a> {
     /// The PBX user.
-    pub user: PbxUserId,
+    pub user: &'a PbxUserId,
     /// Stable name of the outcome.
     pub outcome: &'static str,
     /// Stable code, where there is one.
-    pub code: Option<String>,
+    pub code: Option<&'a str>,
     /// For people.
-    pub detail: Option<String>,
+    pub detail: Option<&'a str>,
     /// The tenant is as wanted up to the job's range.
     pub reached: bool,
     /// Something was written, so settling begins.
@@ -167,23 +188,25 @@ pub async fn outcomes(
     upto: Gen,
     job: JobId,
     first_settle: Duration,
-    outcomes: &[UserOutcome],
+    outcomes: &[UserOutcome<'_>],
 ) -> Result<(), StoreError> {
     let failed = tx.failed();
-    sqlx::query(OUTCOME)
-        .bind(account.0)
-        .bind(upto)
-        .bind(job.0)
-        .bind(outcomes.iter().map(|o| o.user.as_str()).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|o| o.outcome).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|o| o.code.as_deref()).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|o| o.detail.as_deref()).collect::<Vec<_>>())
-        .bind(outcomes.iter().map(|o| o.reached).collect::<Vec<_>>())
-        .bind(millis(first_settle))
-        .bind(outcomes.iter().map(|o| o.moved).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    for outcomes in outcomes.chunks(TOGETHER) {
+        sqlx::query(OUTCOME)
+            .bind(account.0)
+            .bind(upto)
+            .bind(job.0)
+            .bind(outcomes.iter().map(|o| o.user.as_str()).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|o| o.outcome).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|o| o.code).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|o| o.detail).collect::<Vec<_>>())
+            .bind(outcomes.iter().map(|o| o.reached).collect::<Vec<_>>())
+            .bind(millis(first_settle))
+            .bind(outcomes.iter().map(|o| o.moved).collect::<Vec<_>>())
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
     Ok(())
 }
 

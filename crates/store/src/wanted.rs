@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tandem_domain::authorization::{self, AuthorizationState, Reason};
 use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::{Decisions, Lock};
-use tandem_domain::policy::{PolicyRule, Service};
+use tandem_domain::policy::{PolicyRule, PolicyType, Service};
 use tandem_domain::wanted::{AccountSettings, Mapping, Standing, WantedUser, leaving_user, wanted_user};
 use tandem_domain::{AccountId, Gen, Number, ObjectId, PbxUserId, Profile, TenantId};
 use uuid::Uuid;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     pub wanted: Vec<WantedUser>,
     /// What stands.
     pub standing: BTreeMap<ObjectId, Standing>,
+    /// Types of policies that are wanted or stand.
+    pub policy_types: BTreeSet<PolicyType>,
     /// Open intents.
     pub locks: Vec<Lock>,
     /// What people have decided about users that have not changed since.
@@ -105,6 +108,16 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
     let settings = settings(&mut tx, account, &row).await?;
     let standing = standing(&mut tx, account).await?;
     let (wanted, mapped_users) = wanted(&mut tx, account, &settings, &standing).await?;
+    let mut policy_types = BTreeSet::new();
+    for policy_type in wanted
+        .iter()
+        .flat_map(|user| user.policies.keys())
+        .chain(standing.values().flat_map(|standing| standing.policies.keys()))
+    {
+        if !policy_types.contains(policy_type) {
+            policy_types.insert(policy_type.clone());
+        }
+    }
     let locks = locks(&mut tx, account).await?;
     let decisions = decisions::standing(&mut tx, account).await?;
     let generation: Gen = row.get("gen");
@@ -132,6 +145,7 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
         covered,
         wanted,
         standing,
+        policy_types,
         locks,
         decisions,
         mapped_users,
@@ -180,19 +194,19 @@ pub(crate) async fn standing(
     account: AccountId,
 ) -> Result<BTreeMap<ObjectId, Standing>, StoreError> {
     let failed = tx.failed();
-    let rows = sqlx::query(STANDING).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            let policies = serde_json::from_value(row.get("policies"))
-                .map_err(|_| inconsistent("sync.standing.policies"))?;
-            let standing = Standing {
-                user: PbxUserId(row.get("pbx_user_id")),
-                number: number(row.get("number"), "sync.standing.number")?,
-                policies,
-            };
-            Ok((ObjectId(row.get("microsoft_user")), standing))
-        })
-        .collect()
+    let mut rows = sqlx::query(STANDING).bind(account.0).fetch(&mut **tx);
+    let mut all = BTreeMap::new();
+    while let Some(row) = rows.try_next().await.map_err(&failed)? {
+        let policies = serde_json::from_value(row.get("policies"))
+            .map_err(|_| inconsistent("sync.standing.policies"))?;
+        let standing = Standing {
+            user: PbxUserId(row.get("pbx_user_id")),
+            number: number(row.get("number"), "sync.standing.number")?,
+            policies,
+        };
+        all.insert(ObjectId(row.get("microsoft_user")), standing);
+    }
+    Ok(all)
 }
 
 async fn wanted(
@@ -202,21 +216,23 @@ async fn wanted(
     standing: &BTreeMap<ObjectId, Standing>,
 ) -> Result<(Vec<WantedUser>, usize), StoreError> {
     let failed = tx.failed();
-    let rows = sqlx::query(MAPPINGS).bind(account.0).fetch_all(&mut **tx).await.map_err(failed)?;
-    let mut wanted = Vec::with_capacity(rows.len());
+    // one by one: the profiles of a large account are more than what is made of them
+    let mut rows = sqlx::query(MAPPINGS).bind(account.0).fetch(&mut **tx);
+    let mut wanted = Vec::new();
     let mut mapped = BTreeSet::new();
-    for row in &rows {
-        let user = mapped_user(row, settings)?;
+    while let Some(row) = rows.try_next().await.map_err(&failed)? {
+        let user = mapped_user(&row, settings)?;
         mapped.insert(user.oid);
         wanted.push(user);
     }
+    let mappings = wanted.len();
     // whatever stands on somebody who is not mapped any more comes off
     for (oid, standing) in standing {
         if !mapped.contains(oid) {
             wanted.push(leaving_user(&standing.user, *oid));
         }
     }
-    Ok((wanted, rows.len()))
+    Ok((wanted, mappings))
 }
 
 fn mapped_user(row: &PgRow, settings: &AccountSettings) -> Result<WantedUser, StoreError> {

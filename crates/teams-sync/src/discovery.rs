@@ -7,7 +7,7 @@
 //! A list that could not be read to its end is marked *cut*, with where and why, and takes nobody off: a cut list costs
 //! the list and never the sync, which then reads for itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -15,9 +15,8 @@ use tandem_domain::ObjectId;
 use tandem_domain::eligible::{Counts, InTeams, Lines, judge};
 use tandem_domain::job::JobType;
 use tandem_domain::plan::Scope;
-use tandem_graph::{
-    ErrorClass, NumberAssignment, NumberFilter, Pages, TenantClient, User, UserConfiguration,
-};
+use tandem_domain::policy::PolicyType;
+use tandem_graph::{ErrorClass, NumberFilter, Pages, TenantClient, User};
 use tandem_store::StoreError;
 use tandem_store::claims::{Claim, NewEvent};
 use tandem_store::microsoft_users::{self, Ended, Seen};
@@ -25,20 +24,8 @@ use tandem_store::wanted::Snapshot;
 use uuid::Uuid;
 
 use crate::journal::Journal;
+use crate::reads::{self, Listed, Reads, Recorded};
 use crate::{Shared, facts};
-
-/// What was read on the way and what the job needs of it.
-#[derive(Debug, Default)]
-pub(crate) struct Reads {
-    /// Managed users and holders of numbers.
-    pub(crate) directory: BTreeMap<ObjectId, User>,
-    /// The same as Teams knows them.
-    pub(crate) teams: BTreeMap<ObjectId, UserConfiguration>,
-    /// The inventory.
-    pub(crate) numbers: Vec<NumberAssignment>,
-    /// How many users the directory has.
-    pub(crate) users: usize,
-}
 
 /// Why reading ended before its end.
 enum Stop {
@@ -70,8 +57,16 @@ pub(crate) async fn refresh(
     microsoft_users::begin(&mut tx, id, claim.account, claim.job, claim.epoch).await?;
     tx.commit().await?;
     let managed = snapshot.wanted.iter().map(|wanted| wanted.oid.0).collect();
-    let mut reading =
-        Reading { shared, client, id, managed, pages: 0, seen: HashSet::new(), counts: Counts::default() };
+    let mut reading = Reading {
+        shared,
+        client,
+        id,
+        managed,
+        types: &snapshot.policy_types,
+        pages: 0,
+        seen: HashSet::new(),
+        counts: Counts::default(),
+    };
     let (reads, cut) = match reading.read().await {
         Ok((reads, missing)) => (Some(reads), missing),
         Err(Stop::Cut { at, why }) => (None, Some((at, why))),
@@ -103,6 +98,8 @@ struct Reading<'a> {
     client: &'a TenantClient,
     id: Uuid,
     managed: HashSet<Uuid>,
+    /// Types of policies that the job asks for.
+    types: &'a BTreeSet<PolicyType>,
     pages: usize,
     /// Users of the directory so far; one may come twice when the directory changes meanwhile.
     seen: HashSet<Uuid>,
@@ -115,10 +112,12 @@ impl Reading<'_> {
         let mut reads = Reads::default();
         let mut pages = self.client.number_assignments(&NumberFilter::All);
         let mut page_number = 0;
+        let mut lines = HashMap::new();
         while let Some(page) = self.page("the numbers", &mut page_number, &mut pages).await? {
-            reads.numbers.extend(page);
+            facts::add_lines(&mut lines, &page);
+            let kept = page.iter().filter_map(reads::number_of);
+            reads.numbers.extend(kept.map(|number| (number.number.clone(), number)));
         }
-        let lines = facts::lines(&reads.numbers);
         let teams = self.teams(&lines, &mut reads).await?;
         let mut pages = self.client.users();
         let mut page_number = 0;
@@ -147,7 +146,7 @@ impl Reading<'_> {
                 teams.insert(user.id, facts::in_teams(&user));
                 let holds = lines.contains_key(&user.id) || !user.telephone_numbers.is_empty();
                 if holds || self.managed.contains(&user.id) {
-                    reads.teams.insert(ObjectId(user.id), user);
+                    reads.teams.insert(ObjectId(user.id), Recorded::of(&user, self.types));
                 }
             }
         }
@@ -205,7 +204,7 @@ impl Reading<'_> {
             });
             let oid = ObjectId(user.id);
             if held.is_some() || self.managed.contains(&user.id) || reads.teams.contains_key(&oid) {
-                reads.directory.insert(oid, user);
+                reads.directory.insert(oid, Listed::of(&user));
             }
         }
         let mut tx = self.shared.store.begin("discovery.page").await?;

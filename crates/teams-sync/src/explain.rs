@@ -6,7 +6,7 @@ use tandem_domain::ladder::DeferReason;
 use tandem_domain::plan::{Action, Licence, Step};
 use tandem_graph::{NumberAssignment, TenantClient, User, UserConfiguration};
 
-use crate::observe;
+use crate::reads;
 use crate::step::StepEnd;
 
 /// Code of a user without a country.
@@ -54,7 +54,7 @@ fn ours(step: &Step, facts: &Facts) -> Option<StepEnd> {
         return Some(StepEnd::Failed { code: "user_unknown_in_tenant".to_owned(), text });
     };
     let name = &user.user_principal_name;
-    let licence = observe::licence(Some(user), facts.record.as_ref());
+    let licence = reads::licence(user, facts.record.as_ref());
     match (&step.action, licence) {
         (Action::AssignNumber { .. }, Licence::Missing) => {
             let text = format!("{name} has no Teams Phone licence; assign one in Microsoft 365");

@@ -64,10 +64,8 @@ pub fn in_teams(configuration: &UserConfiguration) -> InTeams {
     }
 }
 
-/// What the numbers of the inventory say about their holders.
-#[must_use]
-pub fn lines(numbers: &[NumberAssignment]) -> HashMap<Uuid, Lines> {
-    let mut lines: HashMap<Uuid, Lines> = HashMap::new();
+/// Adds what numbers of the inventory say about their holders.
+pub fn add_lines(lines: &mut HashMap<Uuid, Lines>, numbers: &[NumberAssignment]) {
     for number in numbers {
         let Some(holder) = number.holder() else { continue };
         let of = lines.entry(holder).or_default();
@@ -76,7 +74,6 @@ pub fn lines(numbers: &[NumberAssignment]) -> HashMap<Uuid, Lines> {
         of.third_party_app |= number.assignment_status == Some(AssignmentStatus::ThirdPartyAppAssigned);
         of.voice_app |= number.assignment_status == Some(AssignmentStatus::VoiceApplicationAssigned);
     }
-    lines
 }
 
 #[cfg(test)]
@@ -132,11 +129,13 @@ mod tests {
             )
             .expect("a number")
         };
-        let found = lines(&[
+        let mut found = HashMap::new();
+        let numbers = [
             number("callingPlan", "userAssigned", Some(holder)),
             number("directRouting", "thirdPartyAppAssigned", Some(holder)),
             number("operatorConnect", "unassigned", None),
-        ]);
+        ];
+        add_lines(&mut found, &numbers);
         let expected = Lines { calling_plan: true, third_party_app: true, ..Lines::default() };
         assert_eq!(found, HashMap::from([(holder, expected)]));
     }

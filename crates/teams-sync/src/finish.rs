@@ -9,7 +9,7 @@ use tandem_domain::ladder;
 use tandem_domain::plan::{Plan, UserKey};
 use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Next, Trial};
 use tandem_domain::wanted::{Standing, WantedUser};
-use tandem_domain::{AccountId, Gen, PbxUserId};
+use tandem_domain::{AccountId, Gen, ObjectId, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
 use tandem_store::users::{self, UserOutcome};
 use tandem_store::{StoreError, Tx, authorizations, decisions, held, intents, quarantine, standing};
@@ -23,6 +23,9 @@ use crate::execute::Executed;
 use crate::journal::{Journal, announce};
 use crate::orders::Order;
 use crate::results::{self, Made, Result};
+
+/// Users written down in one statement.
+const TOGETHER: usize = 500;
 
 /// Everything the end of a job needs.
 #[derive(Debug)]
@@ -84,13 +87,13 @@ pub(crate) async fn write(
     if !matches!(work.order, Order::Undo(_)) {
         stand(&mut tx, work, &results).await?;
     }
-    let outcomes: Vec<UserOutcome> = per_user
+    let outcomes: Vec<UserOutcome<'_>> = per_user
         .iter()
         .map(|(user, result)| UserOutcome {
-            user: (*user).clone(),
+            user,
             outcome: result.outcome.as_str(),
-            code: result.code.clone(),
-            detail: result.detail.clone(),
+            code: result.code.as_deref(),
+            detail: result.detail.as_deref(),
             reached: matches!(result.outcome, Outcome::Confirmed | Outcome::Unchanged | Outcome::Kept),
             moved: result.moved,
         })
@@ -102,26 +105,36 @@ pub(crate) async fn write(
         hold(shared, &mut tx, work).await?;
     }
     let fine = |result: &Result| result.outcome == Outcome::Unchanged && result.warning.is_none();
-    let mut events: Vec<NewEvent> = results
+    let mut told = results
         .iter()
         .filter(|(_, result)| !(work.everybody && fine(result)))
-        .map(|(user, result)| told(shared, user, result, waits.get(&user.0), gaps.get(user)))
-        .collect();
-    events.extend(work.executed.without.iter().map(|((user, oid), number)| {
-        let result = results.get(&(user.clone(), *oid));
-        NewEvent {
-            kind: "alert",
-            data: json!({
-                "pbx_user_id": user, "microsoft_user": oid, "code": "left_without_number", "before": number,
-                "detail": result.and_then(|result| result.detail.clone()),
-            }),
+        .map(|(user, result)| told(shared, user, result, waits.get(&user.0), gaps.get(user)));
+    loop {
+        let some: Vec<NewEvent> = told.by_ref().take(TOGETHER).collect();
+        if some.is_empty() {
+            break;
         }
-    }));
+        tell(shared, &mut tx, work.claim, some).await?;
+    }
+    let mut events: Vec<NewEvent> = work
+        .executed
+        .without
+        .iter()
+        .map(|((user, oid), number)| {
+            let result = results.get(&(user.clone(), *oid));
+            NewEvent {
+                kind: "alert",
+                data: json!({
+                    "pbx_user_id": user, "microsoft_user": oid, "code": "left_without_number", "before": number,
+                    "detail": result.and_then(|result| result.detail.clone()),
+                }),
+            }
+        })
+        .collect();
     if work.executed.handed_over {
         events.push(NewEvent { kind: "handed_over", data: json!({}) });
     }
-    let written = claims::append(&mut tx, job, work.claim.epoch, events).await?;
-    announce(shared, &mut tx, &written).await?;
+    tell(shared, &mut tx, work.claim, events).await?;
     if state == JobState::Failed || too_many {
         // the range stays uncovered: the next try plans it again
         let code = work.executed.abort.as_ref().map_or(Cause::TooManyFailures.as_str(), |(code, _)| code);
@@ -197,26 +210,45 @@ async fn hold(shared: &Shared, tx: &mut Tx, work: &Work<'_>) -> std::result::Res
     held::hold(tx, &hold).await
 }
 
+/// Appends events of the claim and announces them.
+async fn tell(
+    shared: &Shared,
+    tx: &mut Tx,
+    claim: &Claim,
+    events: Vec<NewEvent>,
+) -> std::result::Result<(), StoreError> {
+    let written = claims::append(tx, claim.job, claim.epoch, events).await?;
+    announce(shared, tx, &written).await
+}
+
 /// Users that are as wanted: what is wanted is what stands of ours.
 async fn stand(
     tx: &mut Tx,
     work: &Work<'_>,
     results: &BTreeMap<UserKey, Result>,
 ) -> std::result::Result<(), StoreError> {
-    for wanted in work.wanted {
-        let reached = results
-            .get(&(wanted.user.clone(), wanted.oid))
-            .is_some_and(|r| matches!(r.outcome, Outcome::Confirmed | Outcome::Unchanged));
-        if !reached {
-            continue;
-        }
-        let standing = Standing {
+    let reached = |wanted: &&WantedUser| {
+        let result = results.get(&(wanted.user.clone(), wanted.oid));
+        result.is_some_and(|r| matches!(r.outcome, Outcome::Confirmed | Outcome::Unchanged))
+    };
+    let (nothing, something): (Vec<&WantedUser>, Vec<&WantedUser>) =
+        work.wanted.iter().filter(reached).partition(|wanted| wanted.wants_nothing());
+    // first what is over: a Microsoft user that one PBX user leaves may be another one's now
+    for some in nothing.chunks(TOGETHER) {
+        let oids: Vec<ObjectId> = some.iter().map(|wanted| wanted.oid).collect();
+        standing::clear(tx, work.claim.account, &oids).await?;
+    }
+    let by_oid: BTreeMap<ObjectId, &WantedUser> =
+        something.into_iter().map(|wanted| (wanted.oid, wanted)).collect();
+    let by_oid: Vec<(ObjectId, &WantedUser)> = by_oid.into_iter().collect();
+    for some in by_oid.chunks(TOGETHER) {
+        let standing = |wanted: &WantedUser| Standing {
             user: wanted.user.clone(),
             number: wanted.number.number().cloned(),
             policies: wanted.policies.clone(),
         };
-        let standing = (!wanted.wants_nothing()).then_some(&standing);
-        standing::stand(tx, work.claim.account, wanted.oid, standing).await?;
+        let stands: Vec<_> = some.iter().map(|(oid, wanted)| (*oid, standing(wanted))).collect();
+        standing::stand(tx, work.claim.account, &stands).await?;
     }
     Ok(())
 }

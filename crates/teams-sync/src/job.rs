@@ -9,7 +9,7 @@ use tandem_domain::guard::RemovalGuard;
 use tandem_domain::job::{Counts, JobState, JobType};
 use tandem_domain::plan::{Observed, Plan, PlanInput, Scope, plan};
 use tandem_domain::quarantine::Cause;
-use tandem_domain::{AccountId, Gen, ObjectId, PbxUserId};
+use tandem_domain::{AccountId, Gen, PbxUserId};
 use tandem_graph::{Priority, TenantClient};
 use tandem_runtime::failpoint;
 use tandem_store::claims::{Claim, Ending, NewEvent};
@@ -19,7 +19,6 @@ use tandem_store::{StoreError, intents, users};
 use uuid::Uuid;
 
 use crate::authority::{self, Met};
-use crate::discovery::Reads;
 use crate::execute;
 use crate::finish::{self, Work};
 use crate::job_error::JobError;
@@ -27,6 +26,7 @@ use crate::journal::Journal;
 use crate::lease::Lease;
 use crate::orders::Order;
 use crate::park::{self, Because};
+use crate::reads::Reads;
 use crate::results;
 use crate::step::Hands;
 use crate::{Shared, confirm, discovery, observe};
@@ -116,7 +116,9 @@ async fn work(
         Order::Sync | Order::Preview(_) | Order::Approval(_) => Vec::new(),
     };
     let guard = order.guard(shared.settings.guard);
-    let mut plan = make_plan(shared, &client, &snapshot, scope.clone(), look.observed, guard).await?;
+    let mut plan = make_plan(shared, &client, &snapshot, &scope, &look.observed, guard).await?;
+    // of a large tenant it is the largest part of what a job holds, and nothing below asks for it
+    drop(look);
     if let Order::Undo(undo) = &order {
         undo.undoing.told(&mut plan, refused);
     }
@@ -232,22 +234,22 @@ pub(crate) async fn make_plan(
     shared: &Shared,
     client: &TenantClient,
     snapshot: &Snapshot,
-    scope: Scope,
-    observed: Observed,
+    scope: &Scope,
+    observed: &Observed,
     guard: RemovalGuard,
 ) -> Result<Plan, JobError> {
     let policy_ids = shared.policies.ids_of(client, &snapshot.wanted).await?;
     let input = PlanInput {
-        wanted: snapshot.wanted.clone(),
-        standing: snapshot.standing.clone(),
+        wanted: &snapshot.wanted,
+        standing: &snapshot.standing,
         observed,
         scope,
-        locks: snapshot.locks.clone(),
-        policy_ids,
+        locks: &snapshot.locks,
+        policy_ids: &policy_ids,
         guard,
         mapped_users: snapshot.mapped_users,
         hold_all_removals: false,
-        decisions: snapshot.decisions.clone(),
+        decisions: &snapshot.decisions,
     };
     Ok(plan(&input))
 }
@@ -260,9 +262,7 @@ async fn keep_plan(
     snapshot: &Snapshot,
     plan: &Plan,
 ) -> Result<(), JobError> {
-    let covered: Vec<(PbxUserId, ObjectId)> = plan.users.iter().map(|u| (u.user.clone(), u.oid)).collect();
     let (from, to) = range(claim, order, snapshot);
-    let kept = json!(plan);
     let mut tx = journal.begin("jobs.planned").await?;
     let run = PlannedRun {
         account: claim.account,
@@ -271,8 +271,8 @@ async fn keep_plan(
         from,
         to,
         fingerprint: &plan.fingerprint,
-        plan: &kept,
-        users: &covered,
+        steps: &plan.steps,
+        users: &plan.users,
     };
     users::planned(&mut tx, &run).await?;
     let event = NewEvent {

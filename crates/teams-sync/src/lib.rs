@@ -33,6 +33,7 @@ mod park;
 mod policies;
 mod proof;
 mod rates;
+mod reads;
 mod reconcile;
 mod requests;
 mod reseal;

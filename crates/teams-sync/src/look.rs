@@ -3,7 +3,7 @@
 //! A command does this by itself where the provider's app speaks to the tenant. Where the account has an app of its own,
 //! it asks teams-sync, which alone can open the credential; both get the same answer from the same code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use tandem_domain::ObjectId;
@@ -97,7 +97,8 @@ async fn users(
 ) -> Result<BTreeMap<ObjectId, SeenUser>, GraphError> {
     let read =
         if wanted.len() <= SINGLY { singly(client, wanted).await? } else { in_pages(client, wanted).await? };
-    let lines = facts::lines(&read.numbers);
+    let mut lines = HashMap::new();
+    facts::add_lines(&mut lines, &read.numbers);
     let seen = read.directory.iter().map(|(oid, user)| {
         let held = lines.get(&oid.0).copied().unwrap_or_default();
         let verdict = judge(&facts::of_user(user, read.teams.get(oid).copied(), held));

@@ -5,20 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_domain::plan::{
-    AccountKind, HolderKind, Licence, Observed, ObservedLine, ObservedNumber, ObservedPolicy, ObservedUser,
-    Scope, entangled,
-};
+use tandem_domain::plan::{Observed, ObservedUser, Scope, entangled};
 use tandem_domain::policy::PolicyType;
 use tandem_domain::{Number, ObjectId, PbxUserId};
-use tandem_graph::{
-    AccountType, AssignmentCategory, AssignmentStatus, AssignmentType, CapabilityStatus, ErrorClass,
-    GraphError, NumberAssignment, NumberFilter, NumberType, PHONE_SYSTEM_PLAN, TenantClient, User,
-    UserConfiguration,
-};
+use tandem_graph::{ErrorClass, GraphError, NumberFilter, TenantClient};
 use tandem_store::wanted::Snapshot;
 
-use crate::discovery::Reads;
+use crate::reads::{self, Listed, Reads, Recorded, number_of};
 
 /// Requests that one user costs when read alone: directory, Teams, number.
 const ONE_USER: usize = 3;
@@ -67,7 +60,7 @@ async fn one_by_one(
         let fresh: Vec<ObjectId> =
             oids(snapshot, &users).into_iter().filter(|oid| !observed.users.contains_key(oid)).collect();
         for oid in fresh {
-            one_user(client, oid, &mut observed).await?;
+            one_user(client, snapshot, oid, &mut observed).await?;
         }
         let wanted_numbers: BTreeSet<Number> = snapshot
             .wanted
@@ -85,7 +78,7 @@ async fn one_by_one(
             if let Some(holder) = entry.target
                 && !observed.users.contains_key(&holder)
             {
-                one_user(client, holder, &mut observed).await?;
+                one_user(client, snapshot, holder, &mut observed).await?;
                 name_deleted(client, holder, &mut observed).await?;
             }
             observed.numbers.insert(number, entry);
@@ -121,10 +114,16 @@ async fn name_deleted(
     Ok(())
 }
 
-async fn one_user(client: &TenantClient, oid: ObjectId, observed: &mut Observed) -> Result<(), GraphError> {
+async fn one_user(
+    client: &TenantClient,
+    snapshot: &Snapshot,
+    oid: ObjectId,
+    observed: &mut Observed,
+) -> Result<(), GraphError> {
     let (directory, teams) =
         futures_util::future::try_join(client.user(oid.0), client.user_configuration(oid.0)).await?;
-    if let Some(user) = user_of(directory.as_ref(), teams.as_ref()) {
+    let recorded = teams.map(|record| Recorded::of(&record, &snapshot.policy_types));
+    if let Some(user) = reads::observed(directory.as_ref().map(Listed::of).as_ref(), recorded) {
         observed.users.insert(oid, user);
     }
     Ok(())
@@ -135,53 +134,47 @@ async fn in_pages(
     snapshot: &Snapshot,
     already: Option<Reads>,
 ) -> Result<Look, GraphError> {
-    let (mut directory, teams, numbers, whole) = match already {
-        Some(reads) => (reads.directory, reads.teams, reads.numbers, Some(reads.users)),
-        None => {
-            let (directory, teams, numbers) = futures_util::future::try_join3(
-                client.licensed_users().collect(),
-                client.user_configurations().collect(),
-                client.number_assignments(&NumberFilter::All).collect(),
-            )
-            .await?;
-            let directory: BTreeMap<ObjectId, User> =
-                directory.into_iter().map(|u| (ObjectId(u.id), u)).collect();
-            let teams: BTreeMap<ObjectId, UserConfiguration> =
-                teams.into_iter().map(|c| (ObjectId(c.id), c)).collect();
-            (directory, teams, numbers, None)
+    let (mut reads, whole) = match already {
+        Some(reads) => {
+            let users = reads.users;
+            (reads, Some(users))
         }
+        None => (pages(client, &snapshot.policy_types).await?, None),
     };
     // the filtered list holds enabled plans only; a plan in its grace period or a plain user shows one by one
     let stragglers: Vec<ObjectId> = snapshot
         .wanted
         .iter()
         .map(|w| w.oid)
-        .filter(|oid| !directory.contains_key(oid))
+        .filter(|oid| !reads.directory.contains_key(oid))
         .take(STRAGGLERS)
         .collect();
     for oid in stragglers {
         if let Some(user) = client.user(oid.0).await? {
-            directory.insert(oid, user);
+            reads.directory.insert(oid, Listed::of(&user));
         }
     }
-    let numbers: BTreeMap<Number, ObservedNumber> =
-        numbers.iter().filter_map(number_of).map(|number| (number.number.clone(), number)).collect();
     // whoever holds a number that somebody should get is to be named
     let wanted = snapshot.wanted.iter().filter_map(|w| w.number.number());
     let holders: BTreeSet<ObjectId> = wanted
-        .filter_map(|number| numbers.get(number)?.target)
-        .filter(|oid| !directory.contains_key(oid))
+        .filter_map(|number| reads.numbers.get(number)?.target)
+        .filter(|oid| !reads.directory.contains_key(oid))
         .collect();
     for oid in holders.iter().take(STRAGGLERS) {
         if let Some(user) = client.user(oid.0).await? {
-            directory.insert(*oid, user);
+            reads.directory.insert(*oid, Listed::of(&user));
         }
     }
-    let everybody: BTreeSet<ObjectId> = directory.keys().chain(teams.keys()).copied().collect();
-    let users: BTreeMap<ObjectId, ObservedUser> = everybody
-        .into_iter()
-        .filter_map(|oid| Some((oid, user_of(directory.get(&oid), teams.get(&oid))?)))
+    let Reads { directory, teams, numbers, .. } = reads;
+    let recorded = teams.into_iter();
+    let mut users: BTreeMap<ObjectId, ObservedUser> = recorded
+        .filter_map(|(oid, recorded)| Some((oid, reads::observed(directory.get(&oid), Some(recorded))?)))
         .collect();
+    for (oid, listed) in &directory {
+        if !users.contains_key(oid) {
+            users.extend(reads::observed(Some(listed), None).map(|user| (*oid, user)));
+        }
+    }
     let read = whole.unwrap_or(users.len());
     let mut observed = Observed { users, numbers, ..Observed::default() };
     for oid in holders.into_iter().take(STRAGGLERS) {
@@ -190,93 +183,28 @@ async fn in_pages(
     Ok(Look { observed, how: "pages", users: read })
 }
 
-/// Whether a user holds a Phone System plan that works, as far as directory and Teams say.
-pub(crate) fn licence(directory: Option<&User>, teams: Option<&UserConfiguration>) -> Licence {
-    let Some(user) = directory else { return Licence::Missing };
-    let mut plans = user.assigned_plans.iter().filter(|plan| plan.service_plan_id == PHONE_SYSTEM_PLAN);
-    let plan = plans
-        .find(|plan| matches!(plan.capability_status, CapabilityStatus::Enabled | CapabilityStatus::Warning));
-    match plan.map(|plan| &plan.capability_status) {
-        Some(CapabilityStatus::Warning) => Licence::Warning,
-        // assigned in the directory but not yet effective in Teams
-        Some(_) if teams.is_some_and(|t| !t.feature_types.iter().any(|f| f == "PhoneSystem")) => {
-            Licence::Unknown
+async fn pages(client: &TenantClient, types: &BTreeSet<PolicyType>) -> Result<Reads, GraphError> {
+    let directory = async {
+        let (mut pages, mut directory) = (client.licensed_users(), BTreeMap::new());
+        while let Some(page) = pages.next().await? {
+            directory.extend(page.iter().map(|user| (ObjectId(user.id), Listed::of(user))));
         }
-        Some(_) => Licence::Active,
-        None => Licence::Missing,
-    }
-}
-
-fn user_of(directory: Option<&User>, teams: Option<&UserConfiguration>) -> Option<ObservedUser> {
-    if directory.is_none() && teams.is_none() {
-        return None;
-    }
-    let upn = directory
-        .map(|u| u.user_principal_name.clone())
-        .or_else(|| teams.and_then(|t| t.user_principal_name.clone()))
-        .unwrap_or_default();
-    let kind = match teams.and_then(|t| t.account_type.as_ref()) {
-        Some(AccountType::User) => AccountKind::User,
-        Some(AccountType::ResourceAccount) => AccountKind::ResourceAccount,
-        Some(AccountType::Guest) => AccountKind::Guest,
-        Some(AccountType::IneligibleUser) => AccountKind::Ineligible,
-        _ if directory.is_some_and(User::is_guest) => AccountKind::Guest,
-        _ => AccountKind::Unknown,
+        Ok::<_, GraphError>(directory)
     };
-    let numbers = teams.map_or_else(Vec::new, |t| {
-        t.telephone_numbers
-            .iter()
-            .filter_map(|held| {
-                let number = Number::from_microsoft(&held.telephone_number).ok()?;
-                let primary = matches!(held.assignment_category, None | Some(AssignmentCategory::Primary));
-                Some(ObservedLine { number, primary })
-            })
-            .collect()
-    });
-    let policies = teams.map_or_else(BTreeMap::new, |t| {
-        t.effective_policy_assignments
-            .iter()
-            .filter_map(|policy| {
-                let assignment = policy.policy_assignment.as_ref()?;
-                let observed = ObservedPolicy {
-                    name: assignment.display_name.clone().unwrap_or_default(),
-                    id: assignment.policy_id.clone(),
-                    direct: matches!(assignment.assignment_type, None | Some(AssignmentType::Direct)),
-                };
-                Some((PolicyType(policy.policy_type.clone()), observed))
-            })
-            .collect()
-    });
-    Some(ObservedUser {
-        upn,
-        licensed: licence(directory, teams),
-        account_enabled: directory.and_then(|u| u.account_enabled).unwrap_or(true),
-        kind,
-        in_teams: teams.is_some(),
-        enterprise_voice: teams.and_then(|t| t.is_enterprise_voice_enabled).unwrap_or(false),
-        numbers,
-        policies,
-    })
-}
-
-fn number_of(entry: &NumberAssignment) -> Option<ObservedNumber> {
-    let number = Number::from_microsoft(&entry.telephone_number).ok()?;
-    let status = match &entry.assignment_status {
-        Some(AssignmentStatus::Unassigned) => HolderKind::Unassigned,
-        Some(AssignmentStatus::UserAssigned) => HolderKind::User,
-        Some(AssignmentStatus::ConferenceAssigned) => HolderKind::Conference,
-        Some(AssignmentStatus::VoiceApplicationAssigned) => HolderKind::VoiceApp,
-        Some(AssignmentStatus::ThirdPartyAppAssigned) => HolderKind::ThirdPartyApp,
-        Some(AssignmentStatus::PolicyAssigned) => HolderKind::Policy,
-        _ => HolderKind::Unknown,
+    let teams = async {
+        let (mut pages, mut teams) = (client.user_configurations(), BTreeMap::new());
+        while let Some(page) = pages.next().await? {
+            teams.extend(page.iter().map(|record| (ObjectId(record.id), Recorded::of(record, types))));
+        }
+        Ok(teams)
     };
-    Some(ObservedNumber {
-        number,
-        status,
-        target: entry.holder().map(ObjectId),
-        direct_routing: matches!(entry.number_type, None | Some(NumberType::DirectRouting)),
-        primary: matches!(entry.assignment_category, None | Some(AssignmentCategory::Primary)),
-        pending: entry.is_pending(),
-        failed: entry.has_failed(),
-    })
+    let numbers = async {
+        let (mut pages, mut numbers) = (client.number_assignments(&NumberFilter::All), BTreeMap::new());
+        while let Some(page) = pages.next().await? {
+            numbers.extend(page.iter().filter_map(number_of).map(|number| (number.number.clone(), number)));
+        }
+        Ok(numbers)
+    };
+    let (directory, teams, numbers) = futures_util::future::try_join3(directory, teams, numbers).await?;
+    Ok(Reads { directory, teams, numbers, users: 0 })
 }

@@ -158,7 +158,7 @@ async fn look(
     let observed = job::look(shared, &client, &snapshot, &whom, None).await?.observed;
     let refused =
         undoing.as_ref().map(|undoing| undoing.refused(&observed, &mut snapshot)).unwrap_or_default();
-    let mut plan: plan::Plan = job::make_plan(shared, &client, &snapshot, whom, observed, guard).await?;
+    let mut plan: plan::Plan = job::make_plan(shared, &client, &snapshot, &whom, &observed, guard).await?;
     if let Some(undoing) = &undoing {
         undoing.told(&mut plan, refused);
     }

@@ -51,6 +51,8 @@ impl Undoing {
     pub(crate) fn prepare(&self, snapshot: &mut Snapshot) -> Scope {
         let (wanted, standing) = targets(&self.touched, &snapshot.wanted, &snapshot.standing);
         (snapshot.wanted, snapshot.standing) = (wanted, standing);
+        let types = self.touched.iter().flat_map(|user| user.policies.keys());
+        snapshot.policy_types.extend(types.cloned());
         snapshot.decisions = Decisions::new();
         snapshot.deferred_due.clear();
         Scope::Users(self.touched.iter().map(|user| user.user.clone()).collect())

@@ -316,7 +316,6 @@ impl World {
             Err(StoreError::Superseded { .. }) => return Ok(None),
             other => other?,
         };
-        let covered: Vec<(PbxUserId, ObjectId)> = Vec::new();
         let run = PlannedRun {
             account: claim.account,
             job: claim.job,
@@ -324,8 +323,8 @@ impl World {
             from: claim.from_gen.unwrap_or(snapshot.covered),
             to: snapshot.generation,
             fingerprint: "test",
-            plan: &serde_json::Value::Null,
-            users: &covered,
+            steps: &[],
+            users: &[],
         };
         users::planned(&mut tx, &run).await?;
         tx.commit().await?;

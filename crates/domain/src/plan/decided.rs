@@ -7,13 +7,13 @@ use super::types::{Decision, PlanInput, Verdict};
 use crate::ladder::DeferReason;
 
 /// What a person has decided about the user of a draft.
-pub(super) fn of(draft: &Draft<'_>, input: &PlanInput) -> Option<Decision> {
+pub(super) fn of(draft: &Draft<'_>, input: &PlanInput<'_>) -> Option<Decision> {
     input.decisions.get(&(draft.wanted.user.clone(), draft.wanted.oid)).copied()
 }
 
 /// Leaves users as they are whose sync was undone or whose removals were rejected. A user with an open intent goes on
 /// waiting for its outcome.
-pub(super) fn keep(drafts: &mut [Draft<'_>], ties: &Ties, input: &PlanInput) {
+pub(super) fn keep(drafts: &mut [Draft<'_>], ties: &Ties, input: &PlanInput<'_>) {
     for index in 0..drafts.len() {
         let draft = &drafts[index];
         if draft.is_idle() || waits_for_an_outcome(draft) {

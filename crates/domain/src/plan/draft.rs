@@ -47,7 +47,11 @@ pub(super) fn conflict(code: Code, text: String, holder: Option<String>) -> Verd
 }
 
 /// Drafts of the given users, who must be sorted by PBX user and Microsoft user.
-pub(super) fn drafts<'a>(input: &'a PlanInput, view: &View<'a>, wanted: &[&'a WantedUser]) -> Vec<Draft<'a>> {
+pub(super) fn drafts<'a>(
+    input: &PlanInput<'a>,
+    view: &View<'a>,
+    wanted: &[&'a WantedUser],
+) -> Vec<Draft<'a>> {
     let mut by_oid: BTreeMap<ObjectId, Vec<usize>> = BTreeMap::new();
     let mut wanting: BTreeMap<&Number, Vec<&WantedUser>> = BTreeMap::new();
     for (index, entry) in wanted.iter().enumerate() {
@@ -88,9 +92,9 @@ pub(super) fn drafts<'a>(input: &'a PlanInput, view: &View<'a>, wanted: &[&'a Wa
                 Holder::User(oid) => speaker.get(&oid).copied(),
                 Holder::Nobody | Holder::Other(_) => None,
             });
-            draft.block = locked(&draft, &input.locks, view)
+            draft.block = locked(&draft, input.locks, view)
                 .or_else(|| if entry.wants_nothing() { None } else { own_obstacle(&draft, view, &wanting) });
-            match policies::changes(entry, standing, view.user(entry.oid), &input.policy_ids) {
+            match policies::changes(entry, standing, view.user(entry.oid), input.policy_ids) {
                 Ok(changes) => draft.policies = changes,
                 Err(verdict) => draft.block = draft.block.take().or(Some(verdict)),
             }

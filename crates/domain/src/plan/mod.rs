@@ -44,11 +44,11 @@ use crate::wanted::WantedUser;
 
 /// Makes the plan.
 #[must_use]
-pub fn plan(input: &PlanInput) -> Plan {
-    let view = View::new(&input.observed);
-    let covered = match &input.scope {
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let view = View::new(input.observed);
+    let covered = match input.scope {
         Scope::All => None,
-        Scope::Users(seed) => Some(entangled(&input.wanted, &input.standing, &input.observed, seed)),
+        Scope::Users(seed) => Some(entangled(input.wanted, input.standing, input.observed, seed)),
     };
     let in_scope = |entry: &&WantedUser| covered.as_ref().is_none_or(|users| users.contains(&entry.user));
     let mut wanted: Vec<&WantedUser> = input.wanted.iter().filter(in_scope).collect();

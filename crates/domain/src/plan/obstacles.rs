@@ -58,7 +58,7 @@ pub(super) fn block_dependents(drafts: &mut [Draft<'_>], ties: &Ties, view: &Vie
 /// A removal is a user that loses its number without getting another, or that wants nothing any more and loses its
 /// policies. It counts also when the number goes to another PBX user, but not when the same PBX user goes on with
 /// another Microsoft user. What a person has approved does not count and is not held.
-pub(super) fn hold_removals(drafts: &mut [Draft<'_>], ties: &Ties, view: &View<'_>, input: &PlanInput) {
+pub(super) fn hold_removals(drafts: &mut [Draft<'_>], ties: &Ties, view: &View<'_>, input: &PlanInput<'_>) {
     let approved = |draft: &Draft<'_>| decided::of(draft, input) == Some(Decision::Approved);
     let removals: Vec<usize> = (0..drafts.len())
         .filter(|index| is_removal(drafts, ties, *index) && !approved(&drafts[*index]))

@@ -197,20 +197,20 @@ pub type PolicyIds = BTreeMap<PolicyType, BTreeMap<String, Option<String>>>;
 
 /// Everything a plan depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanInput {
+pub struct PlanInput<'a> {
     /// Every managed user of the account, mapped and leaving. A PBX user that was mapped anew has two: its new
     /// Microsoft user, and the former one as leaving.
-    pub wanted: Vec<WantedUser>,
+    pub wanted: &'a [WantedUser],
     /// What stands on Microsoft users.
-    pub standing: BTreeMap<ObjectId, Standing>,
+    pub standing: &'a BTreeMap<ObjectId, Standing>,
     /// The tenant.
-    pub observed: Observed,
+    pub observed: &'a Observed,
     /// Which users to cover.
-    pub scope: Scope,
+    pub scope: &'a Scope,
     /// Open intents.
-    pub locks: Vec<Lock>,
+    pub locks: &'a [Lock],
     /// Ids of the wanted policies.
-    pub policy_ids: PolicyIds,
+    pub policy_ids: &'a PolicyIds,
     /// When removals are held.
     pub guard: RemovalGuard,
     /// How many mapped users the account has.
@@ -218,7 +218,7 @@ pub struct PlanInput {
     /// Hold every removal: the source lost everything.
     pub hold_all_removals: bool,
     /// What people have decided about users that have not changed since.
-    pub decisions: Decisions,
+    pub decisions: &'a Decisions,
 }
 
 /// One write at Microsoft.

@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use tandem_domain::guard::RemovalGuard;
 use tandem_domain::plan::{
-    Action, Decision, Decisions, Did, Licence, Plan, Scope, Since, Step, Verdict, Write, difference, plan,
-    refused, targets, touched,
+    Action, Decision, Decisions, Did, Licence, Plan, Scope, Since, Step, Verdict, Write, difference, refused,
+    targets, touched,
 };
 use tandem_domain::{JobId, ObjectId};
 
@@ -36,7 +36,7 @@ fn undone(tenant: &Tenant, done: &Plan) -> Plan {
     (input.wanted, input.standing) =
         targets(&touched(&writes(&done.steps)), &tenant.wanted, &tenant.standing);
     input.decisions = Decisions::new();
-    plan(&input)
+    input.plan()
 }
 
 /// Own policies of all users, by name without case and tag.
@@ -182,7 +182,7 @@ fn what_can_no_longer_be_undone_is_told_with_the_reason() {
     let mut cannot = refused(&touched, &input.observed, &since);
     (input.wanted, input.standing) = targets(&touched, &tenant.wanted, &tenant.standing);
     input.wanted.retain(|entry| cannot.iter().all(|user| user.oid != entry.oid));
-    let mut back = plan(&input);
+    let mut back = input.plan();
     back.users.append(&mut cannot);
     back.users.sort_by(|a, b| a.user.cmp(&b.user));
     assert_snapshot!(told(&back), @r"

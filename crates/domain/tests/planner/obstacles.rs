@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use tandem_domain::NumberError;
 use tandem_domain::guard::RemovalGuard;
 use tandem_domain::ladder::DeferReason;
-use tandem_domain::plan::{AccountKind, Code, HolderKind, Licence, Lock, Scope, Verdict, plan};
+use tandem_domain::plan::{AccountKind, Code, HolderKind, Licence, Lock, Scope, Verdict};
 use tandem_domain::wanted::WantedNumber;
 
 use crate::tenant::{CALLING, Tenant, number, oid, told, user};
@@ -230,7 +230,7 @@ fn the_scope_closes_over_entangled_users_and_no_others() {
     tenant.mapped(1, Some(1), Some(9));
     tenant.mapped(2, Some(2), Some(1));
     tenant.mapped(3, None, Some(3));
-    let plan = plan(&tenant.input(Scope::Users(BTreeSet::from([user(2), user(99)]))));
+    let plan = tenant.input(Scope::Users(BTreeSet::from([user(2), user(99)]))).plan();
     let users: Vec<_> = plan.users.iter().map(|planned| planned.user.clone()).collect();
     assert_eq!(users, [user(1), user(2)]);
 }

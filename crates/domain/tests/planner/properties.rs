@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tandem_domain::guard::RemovalGuard;
-use tandem_domain::plan::{Action, HolderKind, Plan, Scope, Step, Verdict, plan};
+use tandem_domain::plan::{Action, HolderKind, Plan, Scope, Step, Verdict};
 use tandem_domain::{Number, ObjectId};
 
 use crate::made_up::{permutations, tenants};
@@ -208,7 +208,7 @@ proptest! {
     #[test]
     fn a_scope_plans_its_users_as_the_whole_would(tenant in tenants(), seed in prop::collection::btree_set(0..10_u8, 1..3)) {
         let scope = Scope::Users(seed.iter().map(|n| user(*n)).collect());
-        let part = plan(&tenant.input(scope));
+        let part = tenant.input(scope).plan();
         let whole = tenant.plan();
         for planned in &part.users {
             prop_assert!(whole.users.contains(planned));

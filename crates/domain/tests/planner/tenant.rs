@@ -54,6 +54,37 @@ pub(crate) struct Tenant {
     pub(crate) deleted: BTreeMap<ObjectId, String>,
 }
 
+/// What a plan is made of, to be altered.
+pub(crate) struct Input {
+    pub(crate) wanted: Vec<WantedUser>,
+    pub(crate) standing: BTreeMap<ObjectId, Standing>,
+    pub(crate) observed: Observed,
+    scope: Scope,
+    locks: Vec<Lock>,
+    policy_ids: PolicyIds,
+    guard: RemovalGuard,
+    mapped_users: usize,
+    hold_all_removals: bool,
+    pub(crate) decisions: Decisions,
+}
+
+impl Input {
+    pub(crate) fn plan(&self) -> Plan {
+        plan(&PlanInput {
+            wanted: &self.wanted,
+            standing: &self.standing,
+            observed: &self.observed,
+            scope: &self.scope,
+            locks: &self.locks,
+            policy_ids: &self.policy_ids,
+            guard: self.guard,
+            mapped_users: self.mapped_users,
+            hold_all_removals: self.hold_all_removals,
+            decisions: &self.decisions,
+        })
+    }
+}
+
 impl Tenant {
     pub(crate) fn new() -> Self {
         let names = ["alpha", "beta"].map(|name| (name.to_owned(), Some(format!("id-{name}"))));
@@ -152,8 +183,8 @@ impl Tenant {
         observed
     }
 
-    pub(crate) fn input(&self, scope: Scope) -> PlanInput {
-        PlanInput {
+    pub(crate) fn input(&self, scope: Scope) -> Input {
+        Input {
             wanted: self.wanted.clone(),
             standing: self.standing.clone(),
             observed: self.observed(),
@@ -168,7 +199,7 @@ impl Tenant {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        plan(&self.input(Scope::All))
+        self.input(Scope::All).plan()
     }
 
     /// The primary number of a Microsoft user.

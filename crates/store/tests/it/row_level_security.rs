@@ -55,8 +55,9 @@ const ROWS: &[(&str, &str)] = &[
     ("sync.accounts", "(account_id) values ({a})"),
     (
         "sync.runs",
-        "(job_id, epoch, account_id, from_gen, to_gen, fingerprint, plan) values ({u}, 1, {a}, 0, 1, 'f', '{}')",
+        "(job_id, epoch, account_id, from_gen, to_gen, fingerprint) values ({u}, 1, {a}, 0, 1, 'f')",
     ),
+    ("sync.steps", "(job_id, epoch, account_id, no, step) values ({u}, 1, {a}, 1, '{}')"),
     ("sync.users", "(account_id, pbx_user_id, microsoft_user) values ({a}, '101', {u})"),
     ("sync.standing", "(account_id, microsoft_user, pbx_user_id) values ({a}, {u}, '101')"),
     (
