@@ -79,6 +79,10 @@ pub struct Progress<'p> {
     plan: &'p [Step],
     /// Steps that put numbers back, behind those of the plan; each with the step that it stands for.
     back: Vec<(usize, Step)>,
+    /// Where the step is that puts a user's number back.
+    back_of: BTreeMap<Key<'p>, usize>,
+    /// Which of them wait.
+    waiting_back: BTreeSet<usize>,
     marks: Vec<Mark>,
     /// No step before this place waits.
     first: usize,
@@ -91,7 +95,7 @@ pub struct Progress<'p> {
     touched: BTreeSet<Key<'p>>,
     /// How many steps of each group run or are done.
     begun: BTreeMap<u32, usize>,
-    /// Users that have given a number up and have not got the one that they get for it.
+    /// Users that have given a number up, have not got the one that they get for it, and have none coming back.
     without: BTreeSet<Key<'p>>,
     /// Users with a request of unknown outcome, and the numbers of those requests.
     open: BTreeSet<Key<'p>>,
@@ -117,6 +121,8 @@ impl<'p> Progress<'p> {
         Self {
             plan: &plan.steps,
             back: vec![],
+            back_of: BTreeMap::new(),
+            waiting_back: BTreeSet::new(),
             marks: vec![Mark::Waiting; plan.steps.len()],
             first: 0,
             of_oid,
@@ -148,9 +154,10 @@ impl<'p> Progress<'p> {
     /// The next step that may start. While giving way only users and groups that have begun go on.
     pub fn next(&mut self, give_way: bool) -> Option<usize> {
         // a user without a number goes first
-        let put_back = (self.plan.len()..self.marks.len())
-            .find(|index| self.marks[*index] == Mark::Waiting && !self.busy.contains(&self.step(*index).oid));
+        let mut put_back = self.waiting_back.iter().copied();
+        let put_back = put_back.find(|index| !self.busy.contains(&self.step(*index).oid));
         if let Some(index) = put_back {
+            self.waiting_back.remove(&index);
             return Some(self.start(index));
         }
         let waiting = self.marks[self.first..self.plan.len()].iter().position(|mark| *mark == Mark::Waiting);
@@ -241,8 +248,8 @@ impl<'p> Progress<'p> {
         }
         for (user, run) in &mut users {
             let Some(lost) = self.lost(*user) else { continue };
-            let back = self.put_back_step(*user);
-            if back.is_some_and(|index| self.marks[index] == Mark::Done) {
+            let back = self.back_of.get(user);
+            if back.is_some_and(|index| self.marks[*index] == Mark::Done) {
                 run.put_back = Some(lost.clone());
             } else {
                 run.without = Some(lost.clone());
@@ -311,17 +318,13 @@ impl<'p> Progress<'p> {
         lost.filter(|_| wants)
     }
 
-    fn put_back_step(&self, user: Key<'p>) -> Option<usize> {
-        (self.plan.len()..self.marks.len()).find(|index| self.key(*index) == user)
-    }
-
     /// Adds the steps that put numbers back; true when there are new ones.
     fn put_back(&mut self) -> bool {
         let before = self.back.len();
         let stopped: Vec<Key<'p>> =
             self.without.iter().filter(|user| self.stopped.contains_key(*user)).copied().collect();
         for user in stopped {
-            if self.put_back_step(user).is_some() || self.is_locked(user) {
+            if self.back_of.contains_key(&user) || self.is_locked(user) {
                 continue;
             }
             let mut others = vec![];
@@ -371,7 +374,7 @@ impl<'p> Progress<'p> {
 
     fn give_back(&mut self, user: Key<'p>) {
         let Some(number) = self.lost(user) else { return };
-        if self.put_back_step(user).is_some() {
+        if self.back_of.contains_key(&user) {
             return;
         }
         let assign = self.places(user).find_map(|index| match &self.plan[index].action {
@@ -391,6 +394,9 @@ impl<'p> Progress<'p> {
             depends_on: vec![],
             group: self.plan[index].group,
         };
+        self.without.remove(&user);
+        self.back_of.insert(user, self.marks.len());
+        self.waiting_back.insert(self.marks.len());
         self.back.push((index, step));
         self.marks.push(Mark::Waiting);
     }

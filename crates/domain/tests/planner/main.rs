@@ -4,6 +4,7 @@
 mod classic;
 mod decided;
 mod faults;
+mod large;
 mod made_up;
 mod obstacles;
 mod properties;
