@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use sqlx::PgPool;
 use tandem_domain::job::{Counts, JobScope, JobState, JobType};
 use tandem_domain::window::Timing;
-use tandem_domain::{AccountId, Gen, JobId, ObjectId, PbxUserId};
+use tandem_domain::{AccountId, Gen, JobId, PbxUserId};
 use tandem_runtime::{Clock, Ids};
 use tandem_store::change::{ChangeKind, NewChange, record};
 use tandem_store::claims::{self, Claim, Ending};

@@ -37,7 +37,7 @@ fn i34_a_hundred_thousand_steps_are_run_and_every_failed_user_gets_its_number_ba
     let mut steps = 0;
     while let Some(index) = progress.next(false) {
         let planned = index < plan.steps.len();
-        let fails = planned && plan.steps[index].no % 20 == 0;
+        let fails = planned && plan.steps[index].no.is_multiple_of(20);
         progress.ended(index, if fails { StepResult::NotDone } else { StepResult::Done });
         steps += 1;
     }

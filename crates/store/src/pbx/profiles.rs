@@ -62,6 +62,9 @@ pub struct Stored {
     pub place: String,
 }
 
+/// The place of a probe, then the members of [`Stored`] in their order.
+type Found = (i64, bool, Option<String>, bool, bool, bool, String);
+
 /// A profile to write.
 #[derive(Clone, Debug)]
 pub struct Write<'a> {
@@ -98,7 +101,7 @@ pub async fn compare(
     since: Option<OffsetDateTime>,
 ) -> Result<Vec<Option<Stored>>, StoreError> {
     let failed = tx.failed();
-    let rows: Vec<(i64, bool, Option<String>, bool, bool, bool, String)> = sqlx::query_as(COMPARE)
+    let rows: Vec<Found> = sqlx::query_as(COMPARE)
         .bind(probes.iter().map(|p| p.account.0).collect::<Vec<_>>())
         .bind(probes.iter().map(|p| p.user.as_str()).collect::<Vec<_>>())
         .bind(probes.iter().map(|p| p.digest).collect::<Vec<_>>())
