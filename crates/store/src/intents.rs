@@ -55,12 +55,13 @@ statements! {
                    detail = coalesce($5, detail), next_look = clock_timestamp() + $4 * interval '1 ms'
              where intent_id = $1 and ended_at is null";
     /// How long users that changed numbers within this job had none: from the end of the unassign to that of the assign.
-    GAPS = "select a.pbx_user_id, a.microsoft_user, extract(epoch from a.ended_at - o.ended_at)::float8 as gap
-              from sync.intents a
-             cross join lateral (select max(u.ended_at) as ended_at from sync.intents u
-                                  where u.job_id = a.job_id and u.microsoft_user = a.microsoft_user and u.action = 'unassign_number'
-                                    and u.state = 'done' and u.created_at < a.created_at) o
-             where a.job_id = $1 and a.action = 'assign_number' and a.state = 'done' and o.ended_at is not null";
+    GAPS = "select w.pbx_user_id, w.microsoft_user, extract(epoch from w.ended_at - w.off_at)::float8 as gap
+              from (select i.pbx_user_id, i.microsoft_user, i.action, i.ended_at,
+                           max(i.ended_at) filter (where i.action = 'unassign_number')
+                             over (partition by i.microsoft_user order by i.created_at) as off_at
+                      from sync.intents i
+                     where i.job_id = $1 and i.action in ('assign_number', 'unassign_number') and i.state = 'done') w
+             where w.action = 'assign_number' and w.off_at is not null";
     /// Keeps open intents of Microsoft users from ending before the transaction does.
     HOLD_OPEN = "select intent_id from sync.intents where account_id = $1 and microsoft_user = any ($2) and ended_at is null
                   order by intent_id for share";

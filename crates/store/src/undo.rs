@@ -28,7 +28,8 @@ statements! {
     /// The last other job that wrote to each Microsoft user after this one.
     LATER = "select distinct on (i.microsoft_user) i.microsoft_user, i.job_id from sync.intents i
               where i.account_id = $1 and i.microsoft_user = any ($3) and i.job_id <> $2 and i.state = 'done'
-                and i.created_at > (select max(own.created_at) from sync.intents own where own.job_id = $2 and own.microsoft_user = i.microsoft_user)
+                and i.created_at > (select max(own.created_at) from sync.intents own
+                                     where own.account_id = $1 and own.microsoft_user = i.microsoft_user and own.job_id = $2)
               order by i.microsoft_user, i.created_at desc";
     /// Users whose being or mapping changed after the job, and users with a change that no job has carried.
     CHANGED = "select array_agg(distinct pbx_user_id) filter (where gen > $2 and kind in ('mapped', 'unmapped', 'created', 'deleted')) as remapped,
