@@ -59,7 +59,9 @@ pub(crate) async fn run(hands: &Hands, plan: &Plan) -> Result<Executed, StoreErr
             StepEnd::NotStarted => executed.handed_over = true,
             StepEnd::Deferred { .. } | StepEnd::Failed { .. } | StepEnd::Outside { .. } => {}
         }
-        ends.insert(index, end);
+        if !matches!(end, StepEnd::Done { .. }) {
+            ends.insert(index, end);
+        }
     }
     for (user, run) in progress.finish().users {
         let stopped = match run.fate {

@@ -69,7 +69,7 @@ pub(super) fn drafts<'a>(
         })
         .collect();
 
-    let mut drafts = vec![];
+    let mut drafts = Vec::with_capacity(wanted.len());
     for (index, entry) in wanted.iter().enumerate() {
         let standing = input.standing.get(&entry.oid);
         let mut draft = Draft {

@@ -62,7 +62,6 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 
     let steps = steps::steps(&drafts);
     let held = steps::held(&drafts);
-    let fingerprint = fingerprint(&steps, &held);
     let users = drafts
         .into_iter()
         .map(|draft| {
@@ -72,5 +71,6 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
             UserPlan { user: draft.wanted.user.clone(), oid: draft.wanted.oid, verdict, warning }
         })
         .collect();
+    let fingerprint = fingerprint(&steps, &held);
     Plan { users, steps, held, fingerprint }
 }

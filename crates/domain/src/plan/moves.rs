@@ -33,8 +33,9 @@ pub(super) struct Component<'a> {
     pub(super) moves: Vec<(Move<'a>, Vec<Move<'a>>)>,
 }
 
-/// All users that are free to act, in components, the one with the smallest index first.
-pub(super) fn components<'a>(drafts: &[Draft<'a>]) -> Vec<Component<'a>> {
+/// All users that are free to act, in components, the one with the smallest index first. Their steps are put in order one
+/// component after the other: of a large plan all of them at once would be a good part of its memory.
+pub(super) fn components<'a>(drafts: &[Draft<'a>]) -> impl Iterator<Item = Component<'a>> {
     let free = |index: &usize| drafts[*index].block.is_none();
     let mut neighbours = vec![vec![]; drafts.len()];
     for (index, draft) in drafts.iter().enumerate() {
@@ -43,7 +44,6 @@ pub(super) fn components<'a>(drafts: &[Draft<'a>]) -> Vec<Component<'a>> {
             neighbours[holder].push(index);
         }
     }
-    let cuts = cuts(drafts);
     let mut seen = vec![false; drafts.len()];
     let mut components = vec![];
     for start in (0..drafts.len()).filter(free) {
@@ -56,11 +56,14 @@ pub(super) fn components<'a>(drafts: &[Draft<'a>]) -> Vec<Component<'a>> {
         }
         if !users.is_empty() {
             users.sort_unstable();
-            let moves = ordered(&waits(drafts, &users, &cuts));
-            components.push(Component { users, moves });
+            components.push(users);
         }
     }
-    components
+    let cuts = cuts(drafts);
+    components.into_iter().map(move |users| {
+        let moves = ordered(&waits(drafts, &users, &cuts));
+        Component { users, moves }
+    })
 }
 
 /// For each member of a ring, the number whose unassign cuts that ring and the user that gives it.

@@ -18,7 +18,10 @@ struct List<'a, 'd> {
 
 /// The steps to carry out.
 pub(super) fn steps(drafts: &[Draft<'_>]) -> Vec<Step> {
-    let mut list = List::new(drafts);
+    let of =
+        |draft: &Draft<'_>| draft.gives.len() + usize::from(draft.takes.is_some()) + draft.policies.len();
+    let free = drafts.iter().filter(|draft| draft.block.is_none());
+    let mut list = List::new(drafts, free.map(of).sum());
     let mut groups = 0;
     for component in components(drafts) {
         let group = (component.moves.len() > 1).then(|| {
@@ -49,7 +52,7 @@ pub(super) fn steps(drafts: &[Draft<'_>]) -> Vec<Step> {
 
 /// The removals that wait for a person.
 pub(super) fn held(drafts: &[Draft<'_>]) -> Vec<Step> {
-    let mut list = List::new(drafts);
+    let mut list = List::new(drafts, 0);
     for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| draft.is_held()) {
         let numbers: Vec<u32> = draft
             .gives
@@ -62,10 +65,11 @@ pub(super) fn held(drafts: &[Draft<'_>]) -> Vec<Step> {
 }
 
 impl<'a, 'd> List<'a, 'd> {
-    fn new(drafts: &'d [Draft<'a>]) -> Self {
+    /// With room for so many steps: a list that grows by itself holds its steps twice while it does.
+    fn new(drafts: &'d [Draft<'a>], most: usize) -> Self {
         let acting = drafts.iter().enumerate().filter(|(_, draft)| draft.block.is_none());
         let takers = acting.filter_map(|(index, draft)| Some((draft.takes?, index))).collect();
-        Self { drafts, takers, steps: vec![] }
+        Self { drafts, takers, steps: Vec::with_capacity(most) }
     }
 
     fn push(&mut self, index: usize, action: Action, change: Change, reason: String) -> &mut Step {
