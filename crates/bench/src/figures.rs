@@ -204,8 +204,7 @@ async fn large_memory(servers: &Servers) -> Result<Figure> {
         unit: "MiB",
         target: Target::AtMost(200.0),
         runs: vec![large::memory(servers).await?],
-        note: "VmHWM of the process from its start until the first sync of everybody is over"
-            .to_owned(),
+        note: "VmHWM of the process from its start until the first sync of everybody is over".to_owned(),
     })
 }
 
