@@ -9,6 +9,7 @@ mod log;
 mod microsoft_users;
 mod ops;
 mod pauses;
+mod plans;
 mod prepare;
 // clippy takes plain functions for test code, where `unwrap` is fine, only below `cfg(test)`
 #[cfg(test)]
