@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::types::Observed;
 use super::view::View;
 use crate::ids::{ObjectId, PbxUserId};
+use crate::number::Number;
 use crate::wanted::{Standing, WantedUser};
 
 /// The users of `seed` and all connected with them through numbers: one wants what another has, had from us, or wants
@@ -17,9 +18,7 @@ pub fn entangled(
     seed: &BTreeSet<PbxUserId>,
 ) -> BTreeSet<PbxUserId> {
     let view = View::new(observed);
-    // knots that tie users together: numbers and Microsoft users
-    let mut by_knot: BTreeMap<String, BTreeSet<&PbxUserId>> = BTreeMap::new();
-    let mut by_user: BTreeMap<&PbxUserId, BTreeSet<String>> = BTreeMap::new();
+    let mut by_knot: Vec<(Knot<'_>, &PbxUserId)> = vec![];
     for entry in wanted {
         let stands = standing.get(&entry.oid).and_then(|standing| standing.number.as_ref());
         let numbers = entry
@@ -28,24 +27,39 @@ pub fn entangled(
             .into_iter()
             .chain(stands)
             .chain(view.held(entry.oid).map(|(number, _)| number));
-        let knots = numbers.map(|number| number.as_str().to_owned()).chain([entry.oid.to_string()]);
-        for knot in knots {
-            by_knot.entry(knot.clone()).or_default().insert(&entry.user);
-            by_user.entry(&entry.user).or_default().insert(knot);
-        }
+        let knots = numbers.map(Knot::Number).chain([Knot::Microsoft(entry.oid)]);
+        by_knot.extend(knots.map(|knot| (knot, &entry.user)));
     }
+    let mut by_user: Vec<(&PbxUserId, Knot<'_>)> =
+        by_knot.iter().map(|(knot, user)| (*user, *knot)).collect();
+    by_knot.sort_unstable();
+    by_user.sort_unstable();
     let mut found = BTreeSet::new();
-    let mut seen_knots: BTreeSet<&String> = BTreeSet::new();
-    let mut queue: Vec<&PbxUserId> = seed.iter().filter(|user| by_user.contains_key(user)).collect();
+    let mut seen_knots = BTreeSet::new();
+    let mut queue: Vec<&PbxUserId> = seed.iter().filter(|user| !of(&by_user, user).is_empty()).collect();
     while let Some(user) = queue.pop() {
         if !found.insert(user.clone()) {
             continue;
         }
-        for knot in by_user.get(user).into_iter().flatten() {
-            if seen_knots.insert(knot) {
-                queue.extend(by_knot.get(knot).into_iter().flatten());
+        for (_, knot) in of(&by_user, &user) {
+            if seen_knots.insert(*knot) {
+                queue.extend(of(&by_knot, knot).iter().map(|(_, user)| *user));
             }
         }
     }
     found
+}
+
+/// What ties users together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Knot<'a> {
+    Number(&'a Number),
+    Microsoft(ObjectId),
+}
+
+/// The pairs of a key among sorted ones: an account may have a hundred thousand users, and most jobs are about one.
+fn of<'p, K: Ord, V>(pairs: &'p [(K, V)], key: &K) -> &'p [(K, V)] {
+    let from = pairs.partition_point(|(other, _)| other < key);
+    let count = pairs[from..].partition_point(|(other, _)| other <= key);
+    &pairs[from..from + count]
 }
