@@ -124,7 +124,7 @@ impl Reading<'_> {
         while let Some(page) = self.page("the directory", &mut page_number, &mut pages).await? {
             self.keep(page, &teams, &lines, &mut reads).await?;
         }
-        reads.users = self.seen.len();
+        reads.users = Some(self.seen.len());
         let announced = pages.count().and_then(|count| usize::try_from(count).ok());
         let missing = announced.filter(|announced| self.seen.len() < *announced).map(|announced| {
             let why = format!("Microsoft announced {announced} users and gave {}", self.seen.len());

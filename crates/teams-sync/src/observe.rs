@@ -134,12 +134,9 @@ async fn in_pages(
     snapshot: &Snapshot,
     already: Option<Reads>,
 ) -> Result<Look, GraphError> {
-    let (mut reads, whole) = match already {
-        Some(reads) => {
-            let users = reads.users;
-            (reads, Some(users))
-        }
-        None => (pages(client, &snapshot.policy_types).await?, None),
+    let mut reads = match already {
+        Some(reads) => reads,
+        None => pages(client, &snapshot.policy_types).await?,
     };
     // the filtered list holds enabled plans only; a plan in its grace period or a plain user shows one by one
     let stragglers: Vec<ObjectId> = snapshot
@@ -165,9 +162,9 @@ async fn in_pages(
             reads.directory.insert(*oid, Listed::of(&user));
         }
     }
-    let Reads { directory, teams, numbers, .. } = reads;
-    let recorded = teams.into_iter();
-    let mut users: BTreeMap<ObjectId, ObservedUser> = recorded
+    let Reads { directory, teams, numbers, users: whole } = reads;
+    let mut users: BTreeMap<ObjectId, ObservedUser> = teams
+        .into_iter()
         .filter_map(|(oid, recorded)| Some((oid, reads::observed(directory.get(&oid), Some(recorded))?)))
         .collect();
     for (oid, listed) in &directory {
@@ -206,5 +203,5 @@ async fn pages(client: &TenantClient, types: &BTreeSet<PolicyType>) -> Result<Re
         Ok(numbers)
     };
     let (directory, teams, numbers) = futures_util::future::try_join3(directory, teams, numbers).await?;
-    Ok(Reads { directory, teams, numbers, users: 0 })
+    Ok(Reads { directory, teams, numbers, users: None })
 }

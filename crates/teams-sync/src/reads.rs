@@ -74,8 +74,8 @@ pub(crate) struct Reads {
     pub(crate) teams: BTreeMap<ObjectId, Recorded>,
     /// The inventory.
     pub(crate) numbers: BTreeMap<Number, ObservedNumber>,
-    /// How many users the directory has, where all were read.
-    pub(crate) users: usize,
+    /// How many users the directory has, where all of them were read.
+    pub(crate) users: Option<usize>,
 }
 
 /// A user as the plan sees it; `None` when neither list has it.
