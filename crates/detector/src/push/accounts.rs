@@ -81,10 +81,17 @@ impl Accounts {
     }
 
     async fn look_up(&self, segments: &[String]) -> Vec<Found> {
-        let ids: Vec<_> = segments.iter().filter_map(|segment| push::parse_account(segment).ok()).collect();
-        let is_id = |text: &str| push::parse_account(text).is_ok();
-        let names: Vec<&str> =
-            segments.iter().map(String::as_str).filter(|text| is_name(text) && !is_id(text)).collect();
+        let (mut ids, mut names) = (Vec::new(), Vec::new());
+        for segment in segments {
+            match push::parse_account(segment) {
+                Ok(id) => ids.push(id),
+                Err(_) if is_name(segment) => names.push(segment.as_str()),
+                Err(_) => {}
+            }
+        }
+        if ids.is_empty() && names.is_empty() {
+            return segments.iter().map(|_| Ok(None)).collect();
+        }
         let found = match pbx::push::accounts(&self.store, &ids, &names).await {
             Ok(found) => found,
             Err(error) => {
