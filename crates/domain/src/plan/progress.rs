@@ -182,8 +182,9 @@ impl<'p> Progress<'p> {
             if marks.iter().any(|mark| *mark != Mark::Done) || self.earlier_step_waits(index) {
                 continue;
             }
-            let in_hand = step.group.is_some_and(|group| self.begun.contains_key(&group))
-                || self.touched.contains(&key(step));
+            let in_hand =
+                step.group.is_some_and(|group| self.begun.get(&group).is_some_and(|steps| *steps > 0))
+                    || self.touched.contains(&key(step));
             if give_way && !in_hand {
                 self.stop(index, Fate::Left);
                 continue;
@@ -206,7 +207,10 @@ impl<'p> Progress<'p> {
                 _ => {}
             }
         } else {
-            self.unbegin(index);
+            let group = self.step(index).group;
+            if let Some(steps) = group.and_then(|group| self.begun.get_mut(&group)) {
+                *steps -= 1;
+            }
             if index < self.plan.len() {
                 self.stop(index, Fate::Ended(index));
             } else {
@@ -267,18 +271,6 @@ impl<'p> Progress<'p> {
         index
     }
 
-    /// A step that had begun came to nothing.
-    fn unbegin(&mut self, index: usize) {
-        let group = self.step(index).group;
-        let Some((group, count)) = group.and_then(|group| Some((group, self.begun.get_mut(&group)?))) else {
-            return;
-        };
-        *count -= 1;
-        if *count == 0 {
-            self.begun.remove(&group);
-        }
-    }
-
     fn stop(&mut self, index: usize, fate: Fate) {
         self.marks[index] = Mark::Out;
         let known = self.stopped.entry(self.key(index)).or_insert(fate);
@@ -328,7 +320,7 @@ impl<'p> Progress<'p> {
                 continue;
             }
             let mut others = vec![];
-            if self.lost(user).is_none() || !self.can_go_back(user, &mut others) {
+            if !self.can_go_back(user, &mut others) {
                 continue;
             }
             for other in others {
