@@ -37,6 +37,14 @@ pub(crate) fn store(pg: &Pg, login: Login) -> Store {
     Store::connect(&DbConfig::local(pg.server.port(), &pg.database), login, &SecretString::from(PASSWORD))
 }
 
+/// A migrated database with rows that its owner put there, and the database as its owner.
+pub(crate) async fn seeded(rows: &'static str) -> Result<(Pg, PgConnection)> {
+    let pg = migrated().await?;
+    let mut owner = owner(&pg).await?;
+    sqlx::raw_sql(rows).execute(&mut owner).await?;
+    Ok((pg, owner))
+}
+
 /// The database as its owner.
 pub(crate) async fn owner(pg: &Pg) -> Result<PgConnection> {
     Ok(PgConnection::connect(&pg.url).await?)

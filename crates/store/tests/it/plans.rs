@@ -46,9 +46,7 @@ fn step(no: u32) -> Step {
 
 #[tokio::test]
 async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs() {
-    let pg = database::migrated().await.unwrap();
-    let mut owner = database::owner(&pg).await.unwrap();
-    sqlx::raw_sql(
+    let (pg, mut owner) = database::seeded(
         "insert into admin.accounts (account_id, name, label) values ('00000000-0000-0000-0000-00000000acc0', 'alpha', 'Alpha');
          insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, due_at, epoch, started_at, lease_until, worker)
          values ('00000000-0000-0000-0000-00000000000b', '00000000-0000-0000-0000-00000000acc0', 'manual', 'all', 'running', 'test',
@@ -58,7 +56,6 @@ async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs()
          select gen_random_uuid(), account_id, job_id, 1, 1100, '1100', lpad(to_hex(1100), 32, '0')::uuid, 'assign_policy',
                 'TeamsCallingPolicy', 'New', 'done', gen_random_uuid(), now() from queue.jobs",
     )
-    .execute(&mut owner)
     .await
     .unwrap();
     let store = database::store(&pg, Login::TeamsSync);
@@ -98,10 +95,8 @@ async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs()
 
 #[tokio::test]
 async fn a_gap_lasts_from_the_last_number_that_came_off_to_the_one_that_came_on() {
-    let pg = database::migrated().await.unwrap();
-    let mut owner = database::owner(&pg).await.unwrap();
     // user, action, second at which it was sent, at which it ended
-    sqlx::raw_sql(
+    let (pg, _) = database::seeded(
         "insert into admin.accounts (account_id, name, label) values ('00000000-0000-0000-0000-00000000acc0', 'alpha', 'Alpha');
          insert into sync.intents (intent_id, account_id, job_id, epoch, step, pbx_user_id, microsoft_user, action, number,
                                    state, client_request_id, created_at, ended_at)
@@ -111,7 +106,6 @@ async fn a_gap_lasts_from_the_last_number_that_came_off_to_the_one_that_came_on(
            from (values (1, 'unassign_number', 0, 2), (1, 'assign_number', 3, 9), (2, 'assign_number', 0, 4),
                         (3, 'assign_number', 0, 1), (3, 'unassign_number', 2, 3)) as i (u, action, sent, ended)",
     )
-    .execute(&mut owner)
     .await
     .unwrap();
     let mut tx = database::store(&pg, Login::TeamsSync).begin("test.gaps").await.unwrap();

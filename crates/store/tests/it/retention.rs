@@ -6,9 +6,7 @@ use crate::database;
 
 #[tokio::test]
 async fn bulk_acts_go_with_their_jobs_once_they_are_over_for_long() {
-    let pg = database::migrated().await.unwrap();
-    let mut owner = database::owner(&pg).await.unwrap();
-    sqlx::raw_sql(
+    let (pg, mut owner) = database::seeded(
         "insert into admin.accounts (account_id, name, label) values ('00000000-0000-0000-0000-00000000acc0', 'alpha', 'Alpha');
          insert into admin.people (person_id, issuer, subject, name, created_at)
          values ('00000000-0000-0000-0000-000000000001', 'provider', 'olga', 'Olga', now());
@@ -19,7 +17,6 @@ async fn bulk_acts_go_with_their_jobs_once_they_are_over_for_long() {
          insert into admin.bulk_items (bulk_id, job_id, account_id)
          select bulk_id, jobs[1], '00000000-0000-0000-0000-00000000acc0' from admin.bulk_acts",
     )
-    .execute(&mut owner)
     .await
     .unwrap();
     let gone = retention::prune(&database::store(&pg, Login::TeamsSync), 90).await.unwrap();

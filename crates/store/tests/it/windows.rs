@@ -31,16 +31,13 @@ async fn record(store: &Store, user: &str, detected_at: OffsetDateTime) -> Resul
 
 #[tokio::test]
 async fn a_window_begins_with_the_earliest_change_that_counts_whatever_the_order_they_land_in() {
-    let pg = database::migrated().await.unwrap();
-    let mut owner = database::owner(&pg).await.unwrap();
-    sqlx::raw_sql(
+    let (pg, _) = database::seeded(
         "insert into admin.accounts (account_id, name, label, auto_sync, licences)
          values ('00000000-0000-0000-0000-00000000acc0', 'alpha', 'Alpha', true, 5);
          insert into change.generations (account_id) select account_id from admin.accounts;
          insert into admin.mappings (account_id, pbx_user_id, microsoft_user, service)
          select account_id, 'mapped', gen_random_uuid(), 'voice' from admin.accounts",
     )
-    .execute(&mut owner)
     .await
     .unwrap();
     let noon = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
