@@ -108,16 +108,10 @@ pub async fn snapshot(store: &Store, account: AccountId, from: Option<Gen>) -> R
     let settings = settings(&mut tx, account, &row).await?;
     let standing = standing(&mut tx, account).await?;
     let (wanted, mapped_users) = wanted(&mut tx, account, &settings, &standing).await?;
-    let mut policy_types = BTreeSet::new();
-    for policy_type in wanted
-        .iter()
-        .flat_map(|user| user.policies.keys())
-        .chain(standing.values().flat_map(|standing| standing.policies.keys()))
-    {
-        if !policy_types.contains(policy_type) {
-            policy_types.insert(policy_type.clone());
-        }
-    }
+    let stand = standing.values().flat_map(|standing| standing.policies.keys());
+    let policy_types: BTreeSet<&PolicyType> =
+        wanted.iter().flat_map(|user| user.policies.keys()).chain(stand).collect();
+    let policy_types = policy_types.into_iter().cloned().collect();
     let locks = locks(&mut tx, account).await?;
     let decisions = decisions::standing(&mut tx, account).await?;
     let generation: Gen = row.get("gen");
