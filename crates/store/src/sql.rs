@@ -11,6 +11,9 @@ macro_rules! statements {
 
 pub(crate) use statements;
 
+/// Rows of one statement, where a job may have a hundred thousand.
+pub(crate) const TOGETHER: usize = 500;
+
 /// A `like` pattern that matches nothing but the text as it is written.
 pub(crate) fn pattern(text: &str) -> String {
     text.replace('\0', "").replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")

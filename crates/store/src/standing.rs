@@ -2,10 +2,10 @@
 
 use serde_json::json;
 use tandem_domain::policy::PolicyType;
-use tandem_domain::wanted::Standing;
-use tandem_domain::{AccountId, ObjectId, PbxUserId};
+use tandem_domain::wanted::WantedUser;
+use tandem_domain::{AccountId, Number, ObjectId, PbxUserId};
 
-use crate::sql::statements;
+use crate::sql::{TOGETHER, statements};
 use crate::{StoreError, Tx};
 
 statements! {
@@ -31,26 +31,23 @@ statements! {
     UNSTAND_POLICY = "update sync.standing set policies = policies - $3::text, since = clock_timestamp() where account_id = $1 and microsoft_user = $2";
 }
 
-/// Sets what stands on Microsoft users; no user may come twice.
+/// Notes that what is wanted stands; no Microsoft user may come twice, and each must want something.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn stand(
-    tx: &mut Tx,
-    account: AccountId,
-    users: &[(ObjectId, Standing)],
-) -> Result<(), StoreError> {
+pub async fn stand(tx: &mut Tx, account: AccountId, users: &[&WantedUser]) -> Result<(), StoreError> {
     let failed = tx.failed();
-    let number = |standing: &Standing| standing.number.as_ref().map(|n| n.as_str().to_owned());
-    sqlx::query(STAND)
-        .bind(account.0)
-        .bind(users.iter().map(|(oid, _)| oid.0).collect::<Vec<_>>())
-        .bind(users.iter().map(|(_, standing)| standing.user.as_str()).collect::<Vec<_>>())
-        .bind(users.iter().map(|(_, standing)| number(standing)).collect::<Vec<_>>())
-        .bind(users.iter().map(|(_, standing)| json!(standing.policies).to_string()).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await
-        .map_err(failed)?;
+    for users in users.chunks(TOGETHER) {
+        sqlx::query(STAND)
+            .bind(account.0)
+            .bind(users.iter().map(|user| user.oid.0).collect::<Vec<_>>())
+            .bind(users.iter().map(|user| user.user.as_str()).collect::<Vec<_>>())
+            .bind(users.iter().map(|user| user.number.number().map(Number::as_str)).collect::<Vec<_>>())
+            .bind(users.iter().map(|user| json!(user.policies).to_string()).collect::<Vec<_>>())
+            .execute(&mut **tx)
+            .await
+            .map_err(&failed)?;
+    }
     Ok(())
 }
 
@@ -58,10 +55,12 @@ pub async fn stand(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn clear(tx: &mut Tx, account: AccountId, users: &[ObjectId]) -> Result<(), StoreError> {
+pub async fn clear(tx: &mut Tx, account: AccountId, users: &[&WantedUser]) -> Result<(), StoreError> {
     let failed = tx.failed();
-    let oids: Vec<_> = users.iter().map(|oid| oid.0).collect();
-    sqlx::query(CLEAR).bind(account.0).bind(oids).execute(&mut **tx).await.map_err(failed)?;
+    for users in users.chunks(TOGETHER) {
+        let oids: Vec<_> = users.iter().map(|user| user.oid.0).collect();
+        sqlx::query(CLEAR).bind(account.0).bind(oids).execute(&mut **tx).await.map_err(&failed)?;
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use tandem_domain::{AccountId, Gen, JobId, PbxUserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::sql::statements;
+use crate::sql::{TOGETHER, statements};
 use crate::{Store, StoreError, Tx};
 
 statements! {
@@ -77,9 +77,6 @@ statements! {
                on conflict (account_id) do update
                  set covered_gen = greatest(a.covered_gen, excluded.covered_gen), last_job = excluded.last_job, failures = 0, retry_at = null";
 }
-
-/// Rows of one statement, where a job may have a hundred thousand.
-const TOGETHER: usize = 500;
 
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0

@@ -8,7 +8,7 @@ use tandem_domain::job::{Counts, JobState, JobType, Outcome};
 use tandem_domain::ladder;
 use tandem_domain::plan::{Plan, UserKey};
 use tandem_domain::quarantine::{self as ladder_of_accounts, Cause, Next, Trial};
-use tandem_domain::wanted::{Standing, WantedUser};
+use tandem_domain::wanted::WantedUser;
 use tandem_domain::{AccountId, Gen, ObjectId, PbxUserId};
 use tandem_store::claims::{self, Claim, Ending, NewEvent};
 use tandem_store::users::{self, UserOutcome};
@@ -24,7 +24,7 @@ use crate::journal::{Journal, announce};
 use crate::orders::Order;
 use crate::results::{self, Made, Result};
 
-/// Users written down in one statement.
+/// Events written down in one statement: all of a large account together would be most of a job's memory.
 const TOGETHER: usize = 500;
 
 /// Everything the end of a job needs.
@@ -114,7 +114,7 @@ pub(crate) async fn write(
         if some.is_empty() {
             break;
         }
-        tell(shared, &mut tx, work.claim, some).await?;
+        journal.append(&mut tx, some).await?;
     }
     let mut events: Vec<NewEvent> = work
         .executed
@@ -134,7 +134,7 @@ pub(crate) async fn write(
     if work.executed.handed_over {
         events.push(NewEvent { kind: "handed_over", data: json!({}) });
     }
-    tell(shared, &mut tx, work.claim, events).await?;
+    journal.append(&mut tx, events).await?;
     if state == JobState::Failed || too_many {
         // the range stays uncovered: the next try plans it again
         let code = work.executed.abort.as_ref().map_or(Cause::TooManyFailures.as_str(), |(code, _)| code);
@@ -210,17 +210,6 @@ async fn hold(shared: &Shared, tx: &mut Tx, work: &Work<'_>) -> std::result::Res
     held::hold(tx, &hold).await
 }
 
-/// Appends events of the claim and announces them.
-async fn tell(
-    shared: &Shared,
-    tx: &mut Tx,
-    claim: &Claim,
-    events: Vec<NewEvent>,
-) -> std::result::Result<(), StoreError> {
-    let written = claims::append(tx, claim.job, claim.epoch, events).await?;
-    announce(shared, tx, &written).await
-}
-
 /// Users that are as wanted: what is wanted is what stands of ours.
 async fn stand(
     tx: &mut Tx,
@@ -234,23 +223,11 @@ async fn stand(
     let (nothing, something): (Vec<&WantedUser>, Vec<&WantedUser>) =
         work.wanted.iter().filter(reached).partition(|wanted| wanted.wants_nothing());
     // first what is over: a Microsoft user that one PBX user leaves may be another one's now
-    for some in nothing.chunks(TOGETHER) {
-        let oids: Vec<ObjectId> = some.iter().map(|wanted| wanted.oid).collect();
-        standing::clear(tx, work.claim.account, &oids).await?;
-    }
+    standing::clear(tx, work.claim.account, &nothing).await?;
     let by_oid: BTreeMap<ObjectId, &WantedUser> =
         something.into_iter().map(|wanted| (wanted.oid, wanted)).collect();
-    let by_oid: Vec<(ObjectId, &WantedUser)> = by_oid.into_iter().collect();
-    for some in by_oid.chunks(TOGETHER) {
-        let standing = |wanted: &WantedUser| Standing {
-            user: wanted.user.clone(),
-            number: wanted.number.number().cloned(),
-            policies: wanted.policies.clone(),
-        };
-        let stands: Vec<_> = some.iter().map(|(oid, wanted)| (*oid, standing(wanted))).collect();
-        standing::stand(tx, work.claim.account, &stands).await?;
-    }
-    Ok(())
+    let stands: Vec<&WantedUser> = by_oid.into_values().collect();
+    standing::stand(tx, work.claim.account, &stands).await
 }
 
 /// Puts the account on its own ladder, and into quarantine where there is a cause. What a person tried by hand moves

@@ -90,11 +90,16 @@ impl Journal {
 
     /// Appends the events, announces them and commits. Nothing is written when the claim was taken over.
     pub(crate) async fn commit(&self, mut tx: Tx, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        let events = claims::append(&mut tx, self.job, self.epoch, events).await?;
-        announce(&self.shared, &mut tx, &events).await?;
+        self.append(&mut tx, events).await?;
         tx.commit().await?;
         self.shared.bell.ring();
         Ok(())
+    }
+
+    /// Appends the events and announces them. The transaction must be dropped when the claim was taken over.
+    pub(crate) async fn append(&self, tx: &mut Tx, events: Vec<NewEvent>) -> Result<(), StoreError> {
+        let events = claims::append(tx, self.job, self.epoch, events).await?;
+        announce(&self.shared, tx, &events).await
     }
 
     /// Writes one event that describes no other state.
