@@ -115,8 +115,7 @@ impl Reading<'_> {
         let mut lines = HashMap::new();
         while let Some(page) = self.page("the numbers", &mut page_number, &mut pages).await? {
             facts::add_lines(&mut lines, &page);
-            let kept = page.iter().filter_map(reads::number_of);
-            reads.numbers.extend(kept.map(|number| (number.number.clone(), number)));
+            reads.numbers.extend(reads::numbers(&page));
         }
         let teams = self.teams(&lines, &mut reads).await?;
         let mut pages = self.client.users();

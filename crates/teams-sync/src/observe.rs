@@ -198,7 +198,7 @@ async fn pages(client: &TenantClient, types: &BTreeSet<PolicyType>) -> Result<Re
     let numbers = async {
         let (mut pages, mut numbers) = (client.number_assignments(&NumberFilter::All), BTreeMap::new());
         while let Some(page) = pages.next().await? {
-            numbers.extend(page.iter().filter_map(number_of).map(|number| (number.number.clone(), number)));
+            numbers.extend(reads::numbers(&page));
         }
         Ok(numbers)
     };

@@ -149,6 +149,11 @@ fn policies(
     record.effective_policy_assignments.iter().filter_map(known).collect()
 }
 
+/// The numbers of a page of the inventory.
+pub(crate) fn numbers(page: &[NumberAssignment]) -> impl Iterator<Item = (Number, ObservedNumber)> {
+    page.iter().filter_map(number_of).map(|number| (number.number.clone(), number))
+}
+
 /// A number of the inventory; `None` for one that cannot be a direct number.
 pub(crate) fn number_of(entry: &NumberAssignment) -> Option<ObservedNumber> {
     let number = Number::from_microsoft(&entry.telephone_number).ok()?;
