@@ -13,8 +13,6 @@ select ops.protect('sync.steps', array['tandem_teams_sync', 'tandem_operator']);
 grant select, insert on sync.steps to tandem_teams_sync;
 grant select on sync.steps to tandem_operator;
 
-insert into sync.steps (job_id, epoch, no, account_id, step)
-select r.job_id, r.epoch, s.no, r.account_id, s.step
-  from sync.runs r cross join lateral json_array_elements(r.plan->'steps') with ordinality as s (step, no);
-
-alter table sync.runs drop column plan;
+-- Plans of the release before stay documents, also those that it makes while this one is rolled out, until they are
+-- too old to be kept.
+alter table sync.runs alter column plan drop not null;

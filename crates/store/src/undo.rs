@@ -18,9 +18,13 @@ pub const NOT_NEEDED: &str = "nothing to do";
 statements! {
     /// State of the job to undo, and the newest change that it looked at.
     JOB = "select state, coalesce(to_gen, 0) as to_gen from queue.jobs where job_id = $1 and account_id = $2";
-    /// Writes of a job that had their effect, in order, each with its step as it was planned.
-    WRITES = "select i.pbx_user_id, i.microsoft_user, i.action, i.number, i.policy_type, i.policy_name, s.step
-                from sync.intents i left join sync.steps s on s.job_id = i.job_id and s.epoch = i.epoch and s.no = i.step
+    /// Writes of a job that had their effect, in order, each with its step as it was planned. The plan of a release that
+    /// kept it as one document still has its steps there.
+    WRITES = "select i.pbx_user_id, i.microsoft_user, i.action, i.number, i.policy_type, i.policy_name,
+                     coalesce(s.step, r.plan->'steps'->(i.step - 1)) as step
+                from sync.intents i
+                left join sync.steps s on s.job_id = i.job_id and s.epoch = i.epoch and s.no = i.step
+                left join sync.runs r on r.job_id = i.job_id and r.epoch = i.epoch
                where i.job_id = $1 and i.state = 'done' and i.detail is distinct from $2
                order by i.created_at, i.intent_id";
     /// Writes of a job without a known outcome.

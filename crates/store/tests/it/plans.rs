@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use tandem_domain::plan::{Action, Did, Step, UserPlan, Verdict};
 use tandem_domain::policy::PolicyType;
 use tandem_domain::{AccountId, JobId, ObjectId, PbxUserId};
 use tandem_store::users::{self, PlannedRun};
-use tandem_store::{Login, intents, retention, undo};
+use tandem_store::{Login, Tx, intents, retention, undo};
 use uuid::Uuid;
 
 use crate::database;
@@ -44,20 +45,30 @@ fn step(no: u32) -> Step {
     }
 }
 
-#[tokio::test]
-async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs() {
-    let (pg, mut owner) = database::seeded(
-        "insert into admin.accounts (account_id, name, label) values ('00000000-0000-0000-0000-00000000acc0', 'alpha', 'Alpha');
+/// A job that made the step 1100 of its plan.
+const ONE_WRITE: &str = "insert into admin.accounts (account_id, name, label) values ('00000000-0000-0000-0000-00000000acc0', 'alpha', 'Alpha');
          insert into queue.jobs (job_id, account_id, job_type, scope, state, cause, due_at, epoch, started_at, lease_until, worker)
          values ('00000000-0000-0000-0000-00000000000b', '00000000-0000-0000-0000-00000000acc0', 'manual', 'all', 'running', 'test',
                  now(), 1, now(), now() + interval '1 minute', 'test');
          insert into sync.intents (intent_id, account_id, job_id, epoch, step, pbx_user_id, microsoft_user, action, policy_type, policy_name,
                                    state, client_request_id, ended_at)
          select gen_random_uuid(), account_id, job_id, 1, 1100, '1100', lpad(to_hex(1100), 32, '0')::uuid, 'assign_policy',
-                'TeamsCallingPolicy', 'New', 'done', gen_random_uuid(), now() from queue.jobs",
-    )
-    .await
-    .unwrap();
+                'TeamsCallingPolicy', 'New', 'done', gen_random_uuid(), now() from queue.jobs";
+
+/// What the job did, as an undo sees it.
+async fn did(tx: &mut Tx) -> Result<Vec<Did>> {
+    let record = undo::record(tx, ACCOUNT, JOB).await?.context("a job that can be undone")?;
+    Ok(record.writes.into_iter().map(|write| write.did).collect())
+}
+
+fn expected() -> [Did; 1] {
+    let calling = PolicyType::from("TeamsCallingPolicy");
+    [Did::Policy(calling, Some("Before 1100".to_owned()), Some("New".to_owned()))]
+}
+
+#[tokio::test]
+async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs() {
+    let (pg, mut owner) = database::seeded(ONE_WRITE).await.unwrap();
     let store = database::store(&pg, Login::TeamsSync);
     let steps: Vec<Step> = (1..=STEPS).map(step).collect();
     let plan = |n: u32| UserPlan { user: user(n), oid: oid(n), verdict: Verdict::Steps, warning: None };
@@ -73,12 +84,9 @@ async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs()
     };
     let mut tx = store.begin("test.planned").await.unwrap();
     users::planned(&mut tx, &run).await.unwrap();
-    let record = undo::record(&mut tx, ACCOUNT, JOB).await.unwrap().unwrap();
+    assert_eq!(did(&mut tx).await.unwrap(), expected());
     tx.commit().await.unwrap();
 
-    let did: Vec<Did> = record.writes.into_iter().map(|write| write.did).collect();
-    let calling = PolicyType::from("TeamsCallingPolicy");
-    assert_eq!(did, [Did::Policy(calling, Some("Before 1100".to_owned()), Some("New".to_owned()))]);
     let count = "select (select count(*) from sync.steps) + (select count(*) from sync.users)";
     let kept: i64 = sqlx::query_scalar(count).fetch_one(&mut owner).await.unwrap();
     assert_eq!(kept, 2 * i64::from(STEPS));
@@ -91,6 +99,17 @@ async fn an_undo_finds_the_step_of_each_write_and_old_steps_go_with_their_runs()
     let left: i64 =
         sqlx::query_scalar("select count(*) from sync.steps").fetch_one(&mut owner).await.unwrap();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn an_undo_finds_the_steps_of_a_plan_that_the_release_before_kept_as_one_document() {
+    let (pg, mut owner) = database::seeded(ONE_WRITE).await.unwrap();
+    let insert = "insert into sync.runs (job_id, epoch, account_id, from_gen, to_gen, fingerprint, plan)
+                  values ($1, 1, $2, 0, 1, 'test', $3)";
+    let plan = serde_json::json!({ "steps": (1..=STEPS).map(step).collect::<Vec<_>>() });
+    sqlx::query(insert).bind(JOB.0).bind(ACCOUNT.0).bind(plan).execute(&mut owner).await.unwrap();
+    let mut tx = database::store(&pg, Login::TeamsSync).begin("test.undo").await.unwrap();
+    assert_eq!(did(&mut tx).await.unwrap(), expected());
 }
 
 #[tokio::test]
