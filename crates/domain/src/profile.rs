@@ -38,6 +38,11 @@ pub struct Profile {
     pub login_name: Option<String>,
 }
 
+/// The text itself where nothing is to be taken off, as nearly always.
+fn trimmed(text: String) -> String {
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
+}
+
 /// Longest accepted text of a profile field in bytes; longer input is refused where it enters.
 pub const MAX_TEXT_BYTES: usize = 400;
 
@@ -72,22 +77,16 @@ impl Profile {
             &mut self.forward_no_answer,
             &mut self.login_name,
         ] {
-            *text = text.take().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty());
+            *text = text.take().map(trimmed).filter(|t| !t.is_empty());
         }
         for mail in [&mut self.email, &mut self.voicemail_email] {
             *mail = mail.take().map(|m| m.to_lowercase());
         }
-        self.did_numbers = self
-            .did_numbers
-            .into_iter()
-            .map(|n| n.trim().to_owned())
-            .filter(|n| !n.is_empty())
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        self.follow_me = self
-            .follow_me
-            .map(|list| list.into_iter().map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect());
+        self.did_numbers = self.did_numbers.into_iter().map(trimmed).filter(|n| !n.is_empty()).collect();
+        self.did_numbers.sort_unstable();
+        self.did_numbers.dedup();
+        self.follow_me =
+            self.follow_me.map(|list| list.into_iter().map(trimmed).filter(|t| !t.is_empty()).collect());
         self
     }
 

@@ -4,7 +4,6 @@
 //! choked on. Readers here keep in a [`Slot`] where they are and the precise refusal, and give serde an error without
 //! content.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -82,13 +81,8 @@ impl Members {
         map: &mut A,
         slot: &mut Slot,
     ) -> Result<Option<&'static str>, A::Error> {
-        let Some(name) = map.next_key::<Cow<'de, str>>()? else {
+        let Some(index) = map.next_key_seed(Name { known: self.known, slot })? else {
             return Ok(None);
-        };
-        let Some(index) = self.known.iter().position(|known| *known == name) else {
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-            let message = format!("there is no member `{shown}` here; write only: {}", self.known.join(", "));
-            return Err(slot.refuse(PushError::unusable("unknown_field", message)));
         };
         let name = self.known[index];
         if self.seen & (1 << index) != 0 {
@@ -109,6 +103,36 @@ impl Members {
                 Err(slot.refuse(PushError::unusable("missing_field", message)))
             }
         }
+    }
+}
+
+/// Reads the name of a member where it stands; its place among those that are known.
+struct Name<'s> {
+    known: &'static [&'static str],
+    slot: &'s mut Slot,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        self.known.iter().position(|known| *known == name).ok_or_else(|| {
+            let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+            let message = format!("there is no member `{shown}` here; write only: {}", self.known.join(", "));
+            self.slot.refuse(PushError::unusable("unknown_field", message))
+        })
     }
 }
 
