@@ -68,7 +68,7 @@ impl Undoing {
     /// Says of a plan what it is for, and puts users that cannot go back beside the others.
     pub(crate) fn told(&self, plan: &mut Plan, refused: Vec<UserPlan>) {
         for step in plan.steps.iter_mut().chain(&mut plan.held) {
-            step.reason = format!("as it was before job {}", self.job);
+            step.reason = format!("as it was before job {}", self.job).into();
         }
         plan.users.extend(refused);
         plan.users.sort_by(|a, b| (&a.user, a.oid).cmp(&(&b.user, b.oid)));

@@ -24,8 +24,8 @@ fn line(step: &Step, held: bool) -> String {
 /// way of others do not count: a person who saw one plan agrees with every plan that does the same.
 #[must_use]
 pub fn fingerprint(steps: &[Step], held: &[Step]) -> String {
-    let mut lines: Vec<String> =
-        steps.iter().map(|step| line(step, false)).chain(held.iter().map(|step| line(step, true))).collect();
+    let all = steps.iter().map(|step| line(step, false)).chain(held.iter().map(|step| line(step, true)));
+    let mut lines: Vec<Box<str>> = all.map(String::into_boxed_str).collect();
     lines.sort_unstable();
     let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for (index, line) in lines.iter().enumerate() {

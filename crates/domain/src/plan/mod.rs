@@ -59,6 +59,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     decided::keep(&mut drafts, &ties, input);
     block_dependents(&mut drafts, &ties, &view);
     hold_removals(&mut drafts, &ties, &view, input);
+    drop(ties);
 
     let steps = steps::steps(&drafts);
     let held = steps::held(&drafts);
@@ -71,6 +72,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
             UserPlan { user: draft.wanted.user.clone(), oid: draft.wanted.oid, verdict, warning }
         })
         .collect();
+    drop(view);
     let fingerprint = fingerprint(&steps, &held);
     Plan { users, steps, held, fingerprint }
 }

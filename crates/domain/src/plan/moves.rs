@@ -44,23 +44,29 @@ pub(super) fn components<'a>(drafts: &[Draft<'a>]) -> impl Iterator<Item = Compo
             neighbours[holder].push(index);
         }
     }
+    // one after the other in a list of their own
+    let (mut users, mut ends) = (Vec::with_capacity(drafts.len()), vec![]);
     let mut seen = vec![false; drafts.len()];
-    let mut components = vec![];
+    let mut queue = vec![];
     for start in (0..drafts.len()).filter(free) {
-        let (mut users, mut queue) = (vec![], vec![start]);
+        let first = users.len();
+        queue.push(start);
         while let Some(index) = queue.pop() {
             if !std::mem::replace(&mut seen[index], true) {
                 users.push(index);
                 queue.extend(&neighbours[index]);
             }
         }
-        if !users.is_empty() {
-            users.sort_unstable();
-            components.push(users);
+        if users.len() > first {
+            users[first..].sort_unstable();
+            ends.push(users.len());
         }
     }
+    drop(neighbours);
     let cuts = cuts(drafts);
-    components.into_iter().map(move |users| {
+    let mut first = 0;
+    ends.into_iter().map(move |end| {
+        let users = users[std::mem::replace(&mut first, end)..end].to_vec();
         let moves = ordered(&waits(drafts, &users, &cuts));
         Component { users, moves }
     })

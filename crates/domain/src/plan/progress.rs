@@ -382,7 +382,7 @@ impl<'p> Progress<'p> {
             before: None,
             before_own: true,
             after: Some(number.to_string()),
-            reason: "put back, since the new number could not be given".to_owned(),
+            reason: "put back, since the new number could not be given".into(),
             depends_on: vec![],
             group: self.plan[index].group,
         };

@@ -1,5 +1,6 @@
 //! From drafts to numbered steps with reasons.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
@@ -72,7 +73,7 @@ impl<'a, 'd> List<'a, 'd> {
         Self { drafts, takers, steps: Vec::with_capacity(most) }
     }
 
-    fn push(&mut self, index: usize, action: Action, change: Change, reason: String) -> &mut Step {
+    fn push(&mut self, index: usize, action: Action, change: Change, reason: Cow<'static, str>) -> &mut Step {
         let wanted = self.drafts[index].wanted;
         let no = u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX);
         let (before, after) = change;
@@ -99,14 +100,14 @@ impl<'a, 'd> List<'a, 'd> {
         let (action, change, reason) = match step {
             Move::Off(index, number) => {
                 let draft = &drafts[index];
-                let reason = match (self.takers.get(number), draft.takes) {
+                let reason: Cow<'_, str> = match (self.takers.get(number), draft.takes) {
                     (Some(taker), _) if user_of(*taker) == user_of(index) => {
-                        "the PBX user goes on with another Microsoft user".to_owned()
+                        "the PBX user goes on with another Microsoft user".into()
                     }
-                    (Some(taker), _) => format!("the number goes to PBX user {}", user_of(*taker)),
-                    (None, Some(new)) => format!("replaced by {new}"),
-                    (None, None) if draft.wanted.wants_nothing() => NOTHING_WANTED.to_owned(),
-                    (None, None) => "the PBX gives the user another number or none".to_owned(),
+                    (Some(taker), _) => format!("the number goes to PBX user {}", user_of(*taker)).into(),
+                    (None, Some(new)) => format!("replaced by {new}").into(),
+                    (None, None) if draft.wanted.wants_nothing() => NOTHING_WANTED.into(),
+                    (None, None) => "the PBX gives the user another number or none".into(),
                 };
                 (Action::UnassignNumber { number: number.clone() }, (Some(number.to_string()), None), reason)
             }
@@ -114,8 +115,9 @@ impl<'a, 'd> List<'a, 'd> {
                 let reason = match drafts[index].from {
                     Some(holder) => {
                         format!("the PBX gives the user this number, freed by PBX user {}", user_of(holder))
+                            .into()
                     }
-                    None => "the PBX gives the user this number".to_owned(),
+                    None => "the PBX gives the user this number".into(),
                 };
                 let location_id = drafts[index].wanted.location_id.clone();
                 (
@@ -144,7 +146,7 @@ impl<'a, 'd> List<'a, 'd> {
                         name: name.clone(),
                         policy_id: policy_id.clone(),
                     };
-                    let reason = "the account's policy rules ask for it".to_owned();
+                    let reason = "the account's policy rules ask for it".into();
                     let step = self.push(index, action, (before, Some(name.clone())), reason);
                     step.before_own = change.before_own;
                     // who gives its number up for good, because it is a user of the app now, does so first
@@ -159,7 +161,7 @@ impl<'a, 'd> List<'a, 'd> {
                         "the account's policy rules no longer ask for it"
                     };
                     let action = Action::UnassignPolicy { policy_type, name: name.clone() };
-                    self.push(index, action, (before, None), reason.to_owned()).depends_on = off.to_vec();
+                    self.push(index, action, (before, None), reason.into()).depends_on = off.to_vec();
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What goes into a plan and what comes out.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -303,7 +304,7 @@ pub struct Step {
     /// What is there after it.
     pub after: Option<String>,
     /// Why, for people.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Steps that must be confirmed first; always smaller numbers of the same list.
     pub depends_on: Vec<u32>,
     /// The same for all number steps of one replacement, move, swap or ring: a job never hands over inside.

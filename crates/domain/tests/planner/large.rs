@@ -16,7 +16,7 @@ fn plan() -> Plan {
         before: None,
         before_own: true,
         after: None,
-        reason: String::new(),
+        reason: "".into(),
         depends_on,
         group: Some(user),
         action,

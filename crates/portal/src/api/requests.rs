@@ -88,7 +88,7 @@ fn steps(steps: &[Step]) -> Vec<PlanStep> {
         action: step.action.kind().to_owned(),
         before: step.before.clone(),
         after: step.after.clone(),
-        reason: step.reason.clone(),
+        reason: step.reason.clone().into_owned(),
     };
     steps.iter().map(one).collect()
 }

@@ -43,7 +43,7 @@ pub(crate) fn steps(steps: &[Step], names: &Names) -> Vec<PlanStep> {
         action: view::word(step.action.kind()),
         before: or_none(&step.before),
         after: or_none(&step.after),
-        why: step.reason.clone(),
+        why: step.reason.clone().into_owned(),
     };
     steps.iter().map(one).collect()
 }

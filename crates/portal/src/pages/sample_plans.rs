@@ -27,7 +27,7 @@ fn step(text: &str) -> Step {
         before: Some(text.to_owned()),
         before_own: true,
         after: None,
-        reason: text.to_owned(),
+        reason: text.to_owned().into(),
         depends_on: Vec::new(),
         group: None,
     }

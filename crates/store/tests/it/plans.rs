@@ -39,7 +39,7 @@ fn step(no: u32) -> Step {
         before: Some(format!("Before {no}")),
         before_own: true,
         after: Some("New".to_owned()),
-        reason: "test".to_owned(),
+        reason: "test".into(),
         depends_on: vec![],
         group: None,
     }

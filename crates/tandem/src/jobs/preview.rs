@@ -174,7 +174,7 @@ pub(super) fn steps(steps: &[Step]) -> String {
             step.action.kind().to_owned(),
             what,
             if after.is_empty() { "-".to_owned() } else { after.join(", ") },
-            step.reason.clone(),
+            step.reason.clone().into_owned(),
         ]);
     }
     table.text()
