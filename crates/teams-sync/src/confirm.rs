@@ -1,6 +1,7 @@
 //! Reading back: a step counts as confirmed when its operation succeeded and one read agrees.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use tandem_domain::plan::{Action, Plan, Step, UserKey};
@@ -59,40 +60,48 @@ async fn differing(
     plan: &Plan,
     executed: &Executed,
 ) -> Result<BTreeMap<UserKey, Why>, GraphError> {
-    let mut steps: BTreeMap<ObjectId, Vec<&Step>> = BTreeMap::new();
-    for step in &plan.steps {
-        steps.entry(step.oid).or_default().push(step);
-    }
-    let mut unread: BTreeMap<ObjectId, Vec<&UserKey>> = BTreeMap::new();
-    for user in executed.done.keys() {
-        unread.entry(user.1).or_default().push(user);
-    }
+    // by Microsoft user, in lists: a map of lists takes ten times the room
+    let mut steps: Vec<&Step> = plan.steps.iter().collect();
+    steps.sort_by_key(|step| step.oid);
+    let mut users: Vec<&UserKey> = executed.done.keys().collect();
+    users.sort_by_key(|user| user.1);
     let mut pending = BTreeMap::new();
-    let mut judge = |users: Vec<&UserKey>, record: Option<&UserConfiguration>| {
+    let mut judge = |users: &[&UserKey], record: Option<&UserConfiguration>| {
         for user in users {
-            let steps = steps.get(&user.1).map_or(&[][..], Vec::as_slice);
+            let steps = &steps[range(&steps, user.1, |step| step.oid)];
             let why = last_steps(steps).into_iter().find_map(|step| disagrees(&step.action, record));
             let outside = || record.and_then(|record| changed_outside(steps, record));
             let why = why.map(|why| outside().map_or(Why::Differs(why), Why::Outside));
-            pending.extend(why.map(|why| (user.clone(), why)));
+            pending.extend(why.map(|why| ((*user).clone(), why)));
         }
     };
-    if executed.done.len() <= SINGLE {
-        for (oid, users) in unread {
-            let record = hands.client.user_configuration(oid.0).await?;
+    if users.len() <= SINGLE {
+        for users in users.chunk_by(|one, other| one.1 == other.1) {
+            let record = hands.client.user_configuration(users[0].1.0).await?;
             judge(users, record.as_ref());
         }
         return Ok(pending);
     }
     // judged as they come: of a large tenant the records together are far more than the plan
+    let mut read = vec![false; users.len()];
     let mut pages = hands.client.user_configurations();
     while let Some(page) = pages.next().await? {
         for record in &page {
-            judge(unread.remove(&ObjectId(record.id)).unwrap_or_default(), Some(record));
+            let of_record = range(&users, ObjectId(record.id), |user| user.1);
+            judge(&users[of_record.clone()], Some(record));
+            read[of_record].fill(true);
         }
     }
-    unread.into_values().for_each(|users| judge(users, None));
+    let unread: Vec<&UserKey> =
+        users.into_iter().zip(read).filter_map(|(user, read)| (!read).then_some(user)).collect();
+    judge(&unread, None);
     Ok(pending)
+}
+
+/// Where those of one Microsoft user stand in a list that is sorted by it.
+fn range<T>(sorted: &[T], oid: ObjectId, of: impl Fn(&T) -> ObjectId) -> Range<usize> {
+    let begin = sorted.partition_point(|one| of(one) < oid);
+    begin..begin + sorted[begin..].partition_point(|one| of(one) == oid)
 }
 
 /// A primary number that the user neither had before the job nor got from it: a late landing cannot bring that.

@@ -50,7 +50,9 @@ pub(crate) async fn run(hands: &Hands, plan: &Plan) -> Result<Executed, StoreErr
         let step = progress.step(index);
         match &end {
             StepEnd::Done { intent } => {
-                intents.entry((step.user.clone(), step.oid)).or_default().extend(*intent);
+                // room for one: nearly every user has no more, and there may be a hundred thousand
+                let own = intents.entry((step.user.clone(), step.oid));
+                own.or_insert_with(|| Vec::with_capacity(1)).extend(*intent);
                 if step.group.is_some() {
                     tandem_runtime::failpoint::hit("wrk.between_halves");
                 }
