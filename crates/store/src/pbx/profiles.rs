@@ -1,5 +1,8 @@
 //! The stored profiles.
 
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Postgres, Type, TypeInfo as _};
 use tandem_domain::{AccountId, PbxUserId};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,7 +15,7 @@ statements! {
     LOCK = "select account_id from change.generations where account_id = any ($1) order by account_id for update";
     /// What is stored about the users named; the profile only where the digest differs.
     COMPARE = "select i.n, p.digest is not distinct from i.digest as same,
-                      case when p.digest <> i.digest then p.profile::text end as profile,
+                      case when p.digest <> i.digest then p.profile end as profile,
                       p.missing_since is not null as missing, p.deleted_at is not null as deleted,
                       coalesce(p.updated_at > $4, false) as newer, p.ctid::text as place
                  from unnest($1::uuid[], $2::text[], $3::bigint[])
@@ -63,7 +66,26 @@ pub struct Stored {
 }
 
 /// The place of a probe, then the members of [`Stored`] in their order.
-type Found = (i64, bool, Option<String>, bool, bool, bool, String);
+type Found = (i64, bool, Option<JsonText>, bool, bool, bool, String);
+
+/// A `json` column as the text that it is: the server need not make one of it, and nobody here takes it apart.
+struct JsonText(String);
+
+impl Type<Postgres> for JsonText {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("json")
+    }
+
+    fn compatible(ty: &PgTypeInfo) -> bool {
+        ty.name().eq_ignore_ascii_case("json")
+    }
+}
+
+impl Decode<'_, Postgres> for JsonText {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        Ok(Self(value.as_str()?.to_owned()))
+    }
+}
 
 /// A profile to write.
 #[derive(Clone, Debug)]
@@ -114,6 +136,7 @@ pub async fn compare(
         // ordinality counts from 1
         let at = usize::try_from(n - 1).unwrap_or(usize::MAX);
         if let Some(slot) = stored.get_mut(at) {
+            let profile = profile.map(|JsonText(profile)| profile);
             *slot = Some(Stored { same, profile, missing, deleted, newer, place });
         }
     }
