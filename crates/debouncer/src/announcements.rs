@@ -13,18 +13,18 @@ use crate::gather::Gatherer;
 /// Wait before a batch that met a database error is looked at again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Gathers the accounts that a batch names: one statement, whatever the size of the batch.
+/// Gathers the accounts that a batch names.
 pub(crate) async fn handle(gatherer: &Gatherer, deliveries: &[Delivery]) -> Vec<Outcome> {
     let read: Vec<_> = deliveries.iter().map(|d| tandem_wire::decode_changed(&d.payload)).collect();
-    let accounts: Vec<Named> = deliveries
-        .iter()
-        .zip(&read)
-        .filter_map(|(delivery, read)| {
-            let traceparent = delivery.headers.get(tandem_wire::headers::TRACEPARENT).map(str::to_owned);
-            Some(Named { account: AccountId(read.as_ref().ok()?.account), traceparent })
-        })
-        .collect();
-    let failure = gatherer.gather(&accounts).await.err();
+    let mut accounts = Vec::new();
+    for (delivery, read) in deliveries.iter().zip(&read) {
+        let mut of_message = delivery.headers.get(tandem_wire::headers::TRACEPARENT).map(str::to_owned);
+        for changed in read.iter().flatten() {
+            let traceparent = of_message.take().or_else(|| changed.traceparent.clone());
+            accounts.push(Named { account: AccountId(changed.account), traceparent });
+        }
+    }
+    let failure = gatherer.gather(accounts).await.err();
     failpoint::hit("deb.after_gather_before_ack");
     read.into_iter()
         .map(|read| match (read, &failure) {

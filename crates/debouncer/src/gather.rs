@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tandem_domain::window::Timing;
 use tandem_runtime::{BoxError, chain, failpoint, trace};
 use tandem_store::windows::Named;
@@ -13,8 +14,10 @@ use crate::metrics::Metrics;
 
 /// Traces that the span of a batch is linked with, at most.
 const LINKS: usize = 16;
-/// Accounts gathered in one statement.
-const BATCH: usize = 500;
+/// Accounts gathered in one statement, in the order of their keys: the more, the more of them stand side by side in indexes.
+const BATCH: usize = 2000;
+/// Statements at once, of one batch of announcements.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Moves windows. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,8 +32,8 @@ impl Gatherer {
         Self { store, timing, metrics }
     }
 
-    /// Looks at the named accounts and moves their windows.
-    pub(crate) async fn gather(&self, accounts: &[Named]) -> Result<(), StoreError> {
+    /// Looks at the named accounts and moves their windows. When that fails for some, others may have been moved.
+    pub(crate) async fn gather(&self, mut accounts: Vec<Named>) -> Result<(), StoreError> {
         let span = tracing::info_span!("debouncer.gather", accounts = accounts.len());
         // a batch has many parents: the window keeps the trace, here they are only linked
         for parent in accounts.iter().filter_map(|named| named.traceparent.as_deref()).take(LINKS) {
@@ -38,18 +41,25 @@ impl Gatherer {
         }
         failpoint::hit("deb.after_recv_before_due_saved");
         async {
-            for chunk in accounts.chunks(BATCH) {
-                let moved =
-                    self.store.retrying(|| windows::gather(&self.store, chunk, self.timing)).await?;
-                self.metrics.gathered(moved.len());
-                for window in moved.iter().filter(|w| w.due_at.is_some()) {
-                    tracing::debug!(account = %window.account, gen = window.generation, due_at = ?window.due_at, "window open");
-                }
-            }
-            Ok(())
+            // an account once, so that no two statements wait for each other
+            accounts.sort_by_key(|named| named.account);
+            accounts.dedup_by_key(|named| named.account);
+            stream::iter(accounts.chunks(BATCH))
+                .map(Ok)
+                .try_for_each_concurrent(SIDE_BY_SIDE, |chunk| self.chunk(chunk))
+                .await
         }
         .instrument(span)
         .await
+    }
+
+    async fn chunk(&self, accounts: &[Named]) -> Result<(), StoreError> {
+        let moved = self.store.retrying(|| windows::gather(&self.store, accounts, self.timing)).await?;
+        self.metrics.gathered(moved.len());
+        for window in moved.iter().filter(|w| w.due_at.is_some()) {
+            tracing::debug!(account = %window.account, gen = window.generation, due_at = ?window.due_at, "window open");
+        }
+        Ok(())
     }
 
     /// Looks for changes whose announcement never came, and for those of cancelled jobs.
@@ -73,7 +83,7 @@ impl Gatherer {
                 break;
             }
             tracing::info!(accounts = behind.len(), "gathering changes that were not announced");
-            self.gather(&behind.iter().copied().map(Named::from).collect::<Vec<_>>()).await?;
+            self.gather(behind.iter().copied().map(Named::from).collect()).await?;
             if behind.len() < 5000 {
                 break;
             }

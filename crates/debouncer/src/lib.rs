@@ -28,6 +28,9 @@ use crate::metrics::Metrics;
 /// together cost little more than one.
 const COMPANY: Duration = Duration::from_millis(50);
 
+/// Announcements of a batch. Each may tell of 200 accounts.
+const MESSAGES: usize = 100;
+
 /// Settings of the role.
 #[derive(Clone, Debug)]
 pub struct DebouncerSettings {
@@ -73,7 +76,7 @@ pub fn start(ctx: &Ctx, parts: &Parts, settings: &DebouncerSettings) {
     let (bus, stop) = (parts.bus.clone(), ctx.shutdown.clone());
     let letters = Letters::new(parts.store.clone());
     let heard = gatherer.clone();
-    let batches = Batches { slots: settings.slots, linger: COMPANY, ..Batches::default() };
+    let batches = Batches { max: MESSAGES, linger: COMPANY, slots: settings.slots };
     ctx.spawn("debouncer.changed", async move {
         bus.run_batches(consumer, batches, letters, stop, move |deliveries| {
             let gatherer = heard.clone();

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use tandem_domain::{AccountId, PbxUserId};
+use tandem_domain::AccountId;
 use tandem_outbox::Announcer;
+use tandem_runtime::trace;
 use tandem_store::change::{self, NewChange, Recorded};
-use tandem_store::outbox::{self, Announcement};
+use tandem_store::outbox;
 use tandem_store::pbx::profiles;
 use tandem_store::{StoreError, Tx};
-use tandem_wire::WireError;
+use tandem_wire::{Changed, WireError};
 use tracing::Span;
 
 use crate::changes::Judged;
@@ -74,8 +75,8 @@ pub(crate) async fn carry_out(
     tell(tx, announcer, source, &judged.changes, spans).await
 }
 
-/// Records changes and announces them: one message for an account and up to 500 users. An account comes more than once
-/// in what is returned when its changes took more than one statement.
+/// Records changes and announces them, those of a statement together. An account comes more than once in what is returned
+/// when its changes took more than one statement.
 pub(crate) async fn tell(
     tx: &mut Tx,
     announcer: &Announcer,
@@ -90,28 +91,25 @@ pub(crate) async fn tell(
         for change in changes {
             by_account.entry(change.account).or_default().push(change);
         }
-        let mut announcements = Vec::with_capacity(recorded.len());
-        for of in &recorded {
-            let changes = by_account.remove(&of.account).unwrap_or_default();
-            let announce = || announcement(announcer, of, &changes);
-            let told = spans.get(&of.account).map_or_else(announce, |span| span.in_scope(announce))?;
-            announcements.extend(told);
-        }
-        outbox::put(tx, &announcements).await?;
+        let together = recorded.iter().filter_map(|of| {
+            let traceparent = spans.get(&of.account).map_or_else(trace::inject, trace::inject_span);
+            changed(of, by_account.get(&of.account)?, traceparent)
+        });
+        outbox::put(tx, &announcer.changed_together(together.collect())?).await?;
         all.extend(recorded);
     }
     Ok(all)
 }
 
-fn announcement(
-    announcer: &Announcer,
-    of: &Recorded,
-    changes: &[&NewChange],
-) -> Result<Vec<Announcement>, WireError> {
-    let users: Vec<PbxUserId> = changes.iter().filter_map(|change| change.user.clone()).collect();
+fn changed(of: &Recorded, changes: &[&NewChange], traceparent: Option<String>) -> Option<Changed> {
     let times = || changes.iter().map(|change| change.detected_at);
-    match (times().min(), times().max()) {
-        (Some(first), Some(last)) => announcer.changed(of.account, of.generation, &users, first, last),
-        _ => Ok(Vec::new()),
-    }
+    let users = changes.iter().filter_map(|change| change.user.as_ref());
+    Some(Changed {
+        account: of.account.0,
+        generation: of.generation,
+        users: users.map(|user| user.0.clone()).collect(),
+        first_detected_at: times().min()?,
+        last_detected_at: times().max()?,
+        traceparent,
+    })
 }

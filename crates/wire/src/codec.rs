@@ -6,28 +6,49 @@ use uuid::Uuid;
 
 use crate::{Changed, Due, JobEvent, MAX_MESSAGE_BYTES, MAX_USERS, WireError, v1};
 
-/// Writes a [`Changed`].
-pub fn encode_changed(message: &Changed) -> Result<Vec<u8>, WireError> {
-    user_count(&message.users)?;
-    write(&v1::Changed {
-        account: message.account.to_string(),
-        generation: from_one("gen", message.generation)?,
-        users: message.users.clone(),
-        first_detected_at: time_text("firstDetectedAt", message.first_detected_at)?,
-        last_detected_at: time_text("lastDetectedAt", message.last_detected_at)?,
+/// Writes the [`Changed`] of one message. The trace context of the first is for the headers.
+pub fn encode_changed(first: &Changed, others: &[Changed]) -> Result<Vec<u8>, WireError> {
+    user_count(first.users.len() + others.iter().map(|other| other.users.len()).sum::<usize>())?;
+    let mut message = changed(first)?;
+    message.others = others
+        .iter()
+        .map(|other| {
+            Ok(v1::Changed { traceparent: other.traceparent.clone().unwrap_or_default(), ..changed(other)? })
+        })
+        .collect::<Result<_, WireError>>()?;
+    write(&message)
+}
+
+fn changed(of: &Changed) -> Result<v1::Changed, WireError> {
+    Ok(v1::Changed {
+        account: of.account.to_string(),
+        generation: from_one("gen", of.generation)?,
+        users: of.users.clone(),
+        first_detected_at: time_text("firstDetectedAt", of.first_detected_at)?,
+        last_detected_at: time_text("lastDetectedAt", of.last_detected_at)?,
+        others: vec![],
+        traceparent: String::new(),
     })
 }
 
-/// Reads a [`Changed`].
-pub fn decode_changed(body: &[u8]) -> Result<Changed, WireError> {
-    let message: v1::Changed = read(body)?;
-    user_count(&message.users)?;
+/// Reads the [`Changed`] of one message, at least one.
+pub fn decode_changed(body: &[u8]) -> Result<Vec<Changed>, WireError> {
+    let mut first: v1::Changed = read(body)?;
+    let others = std::mem::take(&mut first.others);
+    let all = std::iter::once(first).chain(others);
+    let all: Vec<Changed> = all.map(changed_read).collect::<Result<_, _>>()?;
+    user_count(all.iter().map(|of| of.users.len()).sum())?;
+    Ok(all)
+}
+
+fn changed_read(of: v1::Changed) -> Result<Changed, WireError> {
     Ok(Changed {
-        account: id("account", &message.account)?,
-        generation: from_one("gen", message.generation)?,
-        users: message.users,
-        first_detected_at: time("firstDetectedAt", &message.first_detected_at)?,
-        last_detected_at: time("lastDetectedAt", &message.last_detected_at)?,
+        account: id("account", &of.account)?,
+        generation: from_one("gen", of.generation)?,
+        users: of.users,
+        first_detected_at: time("firstDetectedAt", &of.first_detected_at)?,
+        last_detected_at: time("lastDetectedAt", &of.last_detected_at)?,
+        traceparent: Some(of.traceparent).filter(|parent| !parent.is_empty()),
     })
 }
 
@@ -95,8 +116,8 @@ fn size(body: &[u8]) -> Result<(), WireError> {
     if body.len() > MAX_MESSAGE_BYTES { Err(WireError::TooBig { bytes: body.len() }) } else { Ok(()) }
 }
 
-fn user_count(users: &[String]) -> Result<(), WireError> {
-    if users.len() > MAX_USERS { Err(WireError::TooManyUsers { users: users.len() }) } else { Ok(()) }
+fn user_count(users: usize) -> Result<(), WireError> {
+    if users > MAX_USERS { Err(WireError::TooManyUsers { users }) } else { Ok(()) }
 }
 
 fn filled(field: &'static str, text: String) -> Result<String, WireError> {

@@ -32,8 +32,11 @@ pub use messages::{Changed, Due, JobEvent};
 pub use settings::{ConsumerSettings, StreamSettings};
 pub use subjects::{Subject, Subjects, SubjectsError};
 
-/// The most users one [`Changed`] names; more go into further messages.
+/// The most users that the [`Changed`] of one message name; more go into further messages.
 pub const MAX_USERS: usize = 500;
+
+/// The most accounts that one message tells of; more go into further messages.
+pub const MAX_ACCOUNTS: usize = 200;
 
 /// The largest body of a message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;

@@ -16,6 +16,8 @@ pub struct Changed {
     pub first_detected_at: OffsetDateTime,
     /// When the last of the changes was detected.
     pub last_detected_at: OffsetDateTime,
+    /// W3C trace context of the edit. That of the first of a message travels in its headers.
+    pub traceparent: Option<String>,
 }
 
 /// "A job waits."

@@ -17,6 +17,8 @@ pub enum Subject {
         /// The account.
         account: Uuid,
     },
+    /// Several accounts changed.
+    ChangedSeveral,
     /// A job waits.
     Due {
         /// `auto` or `manual`.
@@ -55,6 +57,9 @@ pub enum SubjectsError {
 /// The job types that have a subject of their own.
 pub(crate) const JOB_TYPES: [&str; 2] = ["auto", "manual"];
 
+/// Stands where the account would, when there are several.
+const SEVERAL: &str = "several";
+
 impl Subjects {
     /// Subjects below `prefix`: empty, or words of lower-case letters, digits and `-`, joined by dots. The narrow
     /// alphabet keeps stream names, which are made from it, free of collisions.
@@ -79,6 +84,12 @@ impl Subjects {
         self.under(&format!("changed.{account}"))
     }
 
+    /// Where it is said that several accounts changed together.
+    #[must_use]
+    pub fn changed_several(&self) -> String {
+        self.under(&format!("changed.{SEVERAL}"))
+    }
+
     /// Where it is said that a job waits.
     pub fn due(&self, job_type: &str, account: Uuid) -> Result<String, SubjectsError> {
         if JOB_TYPES.contains(&job_type) {
@@ -100,6 +111,7 @@ impl Subjects {
         let rest = subject.strip_prefix(self.prefix.as_str())?.strip_prefix("tandem.v1.")?;
         let words: Vec<&str> = rest.split('.').collect();
         match words.as_slice() {
+            ["changed", SEVERAL] => Some(Subject::ChangedSeveral),
             ["changed", account] => Some(Subject::Changed { account: account.parse().ok()? }),
             ["due", job_type, account] if JOB_TYPES.contains(job_type) => {
                 Some(Subject::Due { job_type: (*job_type).to_owned(), account: account.parse().ok()? })

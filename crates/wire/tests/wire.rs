@@ -14,6 +14,7 @@ use uuid::{Uuid, uuid};
 
 const ACCOUNT: Uuid = uuid!("0195a5e0-7a00-7000-8000-000000000001");
 const JOB: Uuid = uuid!("0195a5e0-7a00-7000-8000-000000000002");
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn changed() -> Changed {
     Changed {
@@ -22,7 +23,13 @@ fn changed() -> Changed {
         users: vec!["101".to_owned(), "102".to_owned()],
         first_detected_at: datetime!(2026-03-01 12:00:00.000001 UTC),
         last_detected_at: datetime!(2026-03-01 13:00:05.5 +1),
+        traceparent: None,
     }
+}
+
+fn other() -> Changed {
+    let account = uuid!("0195a5e0-7a00-7000-8000-000000000003");
+    Changed { account, users: vec!["103".to_owned()], traceparent: Some(PARENT.to_owned()), ..changed() }
 }
 
 fn event() -> JobEvent {
@@ -46,14 +53,14 @@ fn version_1_bytes_stay_as_they_are() {
     insta.set_prepend_module_to_snapshot(false);
     insta.set_omit_expression(true);
     insta.bind(|| {
-        insta::assert_snapshot!("v1-changed", text(encode_changed(&changed()).unwrap()));
+        insta::assert_snapshot!("v1-changed", text(encode_changed(&changed(), &[]).unwrap()));
+        insta::assert_snapshot!("v1-changed-several", text(encode_changed(&changed(), &[other()]).unwrap()));
         let due = Due { account: ACCOUNT, job: JOB, job_type: "auto".to_owned() };
         insta::assert_snapshot!("v1-due", text(encode_due(&due).unwrap()));
         insta::assert_snapshot!("v1-event", text(encode_event(&event()).unwrap()));
         let at = datetime!(2026-03-01 12:00 UTC);
-        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let lines: Vec<String> =
-            headers::cloud_event(EventType::Changed, "/tandem/detector", JOB, at, Some(parent))
+            headers::cloud_event(EventType::Changed, "/tandem/detector", JOB, at, Some(PARENT))
                 .iter()
                 .map(|(name, value)| format!("{name}: {value}"))
                 .collect();
@@ -87,8 +94,10 @@ fn settings_stay_as_they_are() {
 
 #[test]
 fn what_is_written_is_read() {
-    let back = decode_changed(&encode_changed(&changed()).unwrap()).unwrap();
-    assert_eq!(back, changed());
+    let back = decode_changed(&encode_changed(&changed(), &[]).unwrap()).unwrap();
+    assert_eq!(back, [changed()]);
+    let back = decode_changed(&encode_changed(&changed(), &[other(), changed()]).unwrap()).unwrap();
+    assert_eq!(back, [changed(), other(), changed()]);
     assert_eq!(decode_event(&encode_event(&event()).unwrap()).unwrap(), event());
     let due = Due { account: ACCOUNT, job: JOB, job_type: "manual".to_owned() };
     assert_eq!(decode_due(&encode_due(&due).unwrap()).unwrap(), due);
@@ -127,7 +136,11 @@ fn bad_bodies_are_told_apart() {
     event.data = serde_json::Value::String("x".repeat(MAX_MESSAGE_BYTES));
     assert_eq!(encode_event(&event).unwrap_err().code(), "wire.too_big");
     let crowd = Changed { users: vec![String::new(); MAX_USERS + 1], ..changed() };
-    assert_eq!(encode_changed(&crowd).unwrap_err().code(), "wire.too_many_users");
+    assert_eq!(encode_changed(&crowd, &[]).unwrap_err().code(), "wire.too_many_users");
+    let half = Changed { users: vec![String::new(); MAX_USERS / 2], ..changed() };
+    assert!(encode_changed(&half, std::slice::from_ref(&half)).is_ok());
+    let crowd = encode_changed(&half, &[half.clone(), other()]);
+    assert_eq!(crowd.unwrap_err().code(), "wire.too_many_users");
     let bad_data = format!(
         r#"{{"account":"{ACCOUNT}","job":"{JOB}","number":"1","at":"{at}","kind":"odd","dataJson":"{{"}}"#
     );
@@ -138,6 +151,7 @@ fn bad_bodies_are_told_apart() {
 fn subjects_are_built_and_read() {
     let subjects = Subjects::new("test.a1").unwrap();
     assert_eq!(subjects.changed(ACCOUNT), format!("test.a1.tandem.v1.changed.{ACCOUNT}"));
+    assert_eq!(subjects.parse(&subjects.changed_several()), Some(Subject::ChangedSeveral));
     let due = subjects.due("auto", ACCOUNT).unwrap();
     assert_eq!(subjects.parse(&due), Some(Subject::Due { job_type: "auto".to_owned(), account: ACCOUNT }));
     let event = subjects.event(ACCOUNT, JOB);
@@ -157,7 +171,9 @@ fn the_documented_examples_are_real() -> Result<(), Box<dyn std::error::Error>> 
         text.split("```json").skip(1).filter_map(|rest| rest.split("```").next()).map(str::as_bytes);
     let mut next = || examples.next().ok_or("an example is missing");
     let changed = decode_changed(next()?)?;
-    assert_eq!((changed.generation, changed.users.len()), (42, 2));
+    assert_eq!((changed[0].generation, changed[0].users.len()), (42, 2));
+    let several = decode_changed(next()?)?;
+    assert!(several.len() == 2 && several[1].traceparent.is_some());
     assert_eq!(decode_due(next()?)?.job_type, "auto");
     assert_eq!(decode_event(next()?)?.kind, "step.confirmed");
     let subjects = Subjects::new("")?;
@@ -186,8 +202,8 @@ proptest! {
         micros in 0..4_000_000_000_000_000_i64,
     ) {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).unwrap();
-        let sent = Changed { account: ACCOUNT, generation, users, first_detected_at: at, last_detected_at: at };
-        prop_assert_eq!(decode_changed(&encode_changed(&sent).unwrap()).unwrap(), sent);
+        let sent = Changed { generation, users, first_detected_at: at, last_detected_at: at, ..changed() };
+        prop_assert_eq!(decode_changed(&encode_changed(&sent, &[]).unwrap()).unwrap(), [sent]);
     }
 
     #[test]
