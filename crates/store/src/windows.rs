@@ -45,20 +45,12 @@ statements! {
                cross join lateral (select coalesce(a.paused_until > now(), false)
                                        or exists (select from admin.fleet_pause f where f.until > now()) as paused) p
                where a.auto_sync and f.since is not null";
-    /// Locks windows that are due, skipping those that another debouncer works on. A queued job that carries out an
-    /// approval or an undo does not carry the changes of the window, which waits until that job was claimed. A pause that
-    /// began after the window had got its due time holds it back all the same.
-    DUE = "select account_id from queue.windows w where due_at <= now()
-             and not exists (select from admin.accounts a where a.account_id = w.account_id and a.paused_until > now())
-             and not exists (select from admin.fleet_pause f where f.until > now())
-             and not exists (select from queue.jobs j where j.account_id = w.account_id and j.state = 'queued' and j.cause in ('approval', 'undo'))
-            order by due_at limit $1 for update skip locked";
+    /// Locks windows that are due; see the function.
+    DUE = "select queue.due($1)";
     /// Of the locked windows, those that are still due after the last changes were gathered.
     STILL_DUE = "select account_id, first_change_at, due_at, traceparent from queue.windows where account_id = any ($1) and due_at <= now()";
     /// Closes windows whose changes a queued job covers now.
     CLOSE = "update queue.windows set first_change_at = null, last_change_at = null, due_at = null, traceparent = null where account_id = any ($1)";
-    /// When the next window is due.
-    NEXT_DUE = "select min(due_at) from queue.windows where due_at is not null";
     /// Open window of one account.
     OPEN = "select gathered_gen, first_change_at, last_change_at, due_at from queue.windows where account_id = $1";
 }
@@ -104,6 +96,7 @@ impl From<AccountId> for Named {
     }
 }
 
+/// In the order of keys, each once.
 fn ids(accounts: &[AccountId]) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = accounts.iter().map(|a| a.0).collect();
     ids.sort_unstable();
@@ -115,44 +108,50 @@ fn millis(duration: time::Duration) -> i32 {
     i32::try_from(duration.whole_milliseconds()).unwrap_or(i32::MAX)
 }
 
-/// Gathers what happened to the named accounts, whatever was announced of it.
+/// Gathers what happened to the named accounts, whatever was announced of it. Of an account that is named twice, the trace
+/// that is named first is kept.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn gather(store: &Store, named: &[Named], timing: Timing) -> Result<Vec<Gathered>, StoreError> {
-    let accounts: Vec<AccountId> = named.iter().map(|n| n.account).collect();
+    let mut named: Vec<&Named> = named.iter().collect();
+    named.sort_by_key(|named| named.account);
+    named.dedup_by_key(|named| named.account);
+    let ids: Vec<Uuid> = named.iter().map(|named| named.account.0).collect();
+    let mut traces: Vec<Option<&str>> = named.iter().map(|named| named.traceparent.as_deref()).collect();
+    if traces.iter().all(Option::is_none) {
+        traces.clear();
+    }
     let mut tx = store.begin("windows.gather").await?;
-    let gathered = gather_in(&mut tx, &ids(&accounts), named, timing).await?;
+    let gathered = gather_in(&mut tx, &ids, &traces, timing).await?;
     tx.commit().await?;
     Ok(gathered)
 }
 
-/// `ids` are sorted and come once each.
+/// `ids` are in the order of keys and come once each; `traces` stand beside them, or there are none.
 async fn gather_in(
     tx: &mut Tx,
     ids: &[Uuid],
-    named: &[Named],
+    traces: &[Option<&str>],
     timing: Timing,
 ) -> Result<Vec<Gathered>, StoreError> {
     let failed = tx.failed();
-    let rows = sqlx::query(GATHER)
+    let rows: Vec<(Uuid, Gen, Option<OffsetDateTime>, Option<OffsetDateTime>)> = sqlx::query_as(GATHER)
         .bind(ids)
-        .bind(named.iter().filter(|n| n.traceparent.is_some()).map(|n| n.account.0).collect::<Vec<_>>())
-        .bind(named.iter().filter_map(|n| n.traceparent.as_deref()).collect::<Vec<_>>())
+        .bind(&ids[..traces.len()])
+        .bind(traces)
         .bind(millis(timing.quiet))
         .bind(millis(timing.max_wait))
         .fetch_all(&mut **tx)
         .await
         .map_err(failed)?;
-    Ok(rows
-        .iter()
-        .map(|row| Gathered {
-            account: AccountId(row.get("account_id")),
-            generation: row.get("gathered_gen"),
-            first_change_at: row.get("first_change_at"),
-            due_at: row.get("due_at"),
-        })
-        .collect())
+    let gathered = |(account, generation, first_change_at, due_at)| Gathered {
+        account: AccountId(account),
+        generation,
+        first_change_at,
+        due_at,
+    };
+    Ok(rows.into_iter().map(gathered).collect())
 }
 
 /// Accounts with changes that nobody has gathered, at most `most`.
@@ -254,17 +253,6 @@ pub async fn close(tx: &mut Tx, accounts: &[AccountId]) -> Result<(), StoreError
     let failed = tx.failed();
     sqlx::query(CLOSE).bind(ids(accounts)).execute(&mut **tx).await.map_err(failed)?;
     Ok(())
-}
-
-/// When the next window is due.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn next_due(store: &Store) -> Result<Option<OffsetDateTime>, StoreError> {
-    sqlx::query_scalar(NEXT_DUE)
-        .fetch_one(store.pool())
-        .await
-        .map_err(|source| StoreError::of("windows.next_due", source))
 }
 
 /// The window of an account as it stands, for people.
