@@ -45,8 +45,6 @@ pub enum Fate {
 pub struct UserRun {
     /// Why it went as it did.
     pub fate: Fate,
-    /// Places of its steps that were made.
-    pub done: Vec<usize>,
     /// The number that it had before and has again.
     pub put_back: Option<Number>,
     /// The number that it had before, when it has none now although it should.
@@ -238,16 +236,13 @@ impl<'p> Progress<'p> {
         for (index, step) in self.plan.iter().enumerate() {
             let run = users.entry(key(step)).or_insert_with(|| UserRun {
                 fate: self.stopped.get(&key(step)).copied().unwrap_or(Fate::Done),
-                done: vec![],
                 put_back: None,
                 without: None,
             });
-            match self.marks[index] {
-                Mark::Done => run.done.push(index),
-                Mark::Out => {}
-                // never reached, because the whole job had to end
-                Mark::Waiting | Mark::Running if run.fate == Fate::Done => run.fate = Fate::Left,
-                Mark::Waiting | Mark::Running => {}
+            // never reached, because the whole job had to end
+            let left = matches!(self.marks[index], Mark::Waiting | Mark::Running);
+            if left && run.fate == Fate::Done {
+                run.fate = Fate::Left;
             }
         }
         for (user, run) in &mut users {
@@ -259,6 +254,8 @@ impl<'p> Progress<'p> {
                 run.without = Some(lost.clone());
             }
         }
+        // of a large plan, what steps are looked up in is as large as what became of it
+        drop(self);
         Run { users: users.into_iter().map(|((user, oid), run)| ((user.clone(), oid), run)).collect() }
     }
 
