@@ -147,7 +147,12 @@ fn strict(app: &App, path: &str, nonce: &Nonce, mut answer: Response) -> Respons
         nonce.0,
         around.join(" ")
     );
+    let unread = answer.status() == StatusCode::PAYLOAD_TOO_LARGE;
     let headers = answer.headers_mut();
+    if unread {
+        // the rest of the request stays unread, so nothing else can come over its connection (RFC 9112, section 9.6)
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let mut set = |name: HeaderName, value: HeaderValue| {
         // the pages of `consent` bring their own, which are no weaker
         headers.entry(name).or_insert(value);

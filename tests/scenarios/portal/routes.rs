@@ -208,5 +208,6 @@ async fn b23_b37_forms_of_others_and_other_hosts_are_refused() -> Result<()> {
     let long = "x".repeat(40_000);
     let page = browser.once(Method::POST, &sync, &[("mark", &long)]).await?;
     assert_eq!(page.status.as_u16(), 413, "{}", page.text.get(..200).context("a page")?);
+    assert_eq!(page.headers.get("connection").context("a header")?, "close", "the rest stays unread");
     world.tester.finish().await
 }

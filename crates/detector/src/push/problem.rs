@@ -66,6 +66,10 @@ impl IntoResponse for Problem {
         }
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
         let mut response = (self.status, kind, Value::Object(document).to_string()).into_response();
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+            // the rest of the request stays unread, so nothing else can come over its connection (RFC 9112, section 9.6)
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
